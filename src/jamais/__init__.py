@@ -1,0 +1,1 @@
+"""Learn what is normal, and say what has never been seen."""

@@ -1,0 +1,1 @@
+"""Doors for the shell: parse, call one method, print."""

@@ -1,0 +1,1 @@
+"""How unlikely is this row? Evidence in nats and calibrated p-values."""

@@ -1,0 +1,1 @@
+"""How do models learn? The only training loops."""

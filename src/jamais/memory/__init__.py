@@ -1,0 +1,1 @@
+"""What has been seen so far? Bounded memories of normal vectors."""

@@ -1,0 +1,1 @@
+"""Networks and tables: text or tensors in, tensors out."""

@@ -1,0 +1,1 @@
+"""Which template does a line follow? Text in, template ids out."""

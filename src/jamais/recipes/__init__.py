@@ -1,0 +1,1 @@
+"""From file to verdict: one story for each kind of data."""

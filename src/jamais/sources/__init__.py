@@ -1,0 +1,1 @@
+"""Where do records come from? Files, pipes and iterables in, batches of records out."""
