@@ -1,0 +1,25 @@
+"""How well do scores and verdicts agree with labels? Arrays in, numbers out."""
+
+from jamais.evaluation.ranking import (
+    AlarmQuality,
+    BestF1,
+    Difference,
+    alarm_quality,
+    at_threshold,
+    auroc,
+    average_precision,
+    best_f1,
+    bootstrap_difference,
+)
+
+__all__ = [
+    "AlarmQuality",
+    "BestF1",
+    "Difference",
+    "alarm_quality",
+    "at_threshold",
+    "auroc",
+    "average_precision",
+    "best_f1",
+    "bootstrap_difference",
+]
