@@ -1,0 +1,142 @@
+"""How do bytes reach the disk, and how are bytes from a stranger read?
+
+Every change to a store goes through these few `os` calls, so that a test can kill or refuse each one of them.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import stat
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from jamais.errors import CorruptStateError, StateError
+
+LOCK_WAIT_S = 60.0
+_NO_LINKS = os.O_NOFOLLOW | os.O_CLOEXEC
+
+
+def write(path: Path, data: bytes) -> None:
+    """Create a new file and have its content on the disk before returning."""
+    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _NO_LINKS, 0o666)
+    try:
+        rest = memoryview(data)
+        while rest:
+            rest = rest[os.write(handle, rest) :]
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def link_or_write(path: Path, data: bytes, twin: Path | None) -> None:
+    """Make `path` share the disk blocks of `twin` if that really holds `data`; else write it."""
+    if twin is not None and _holds(twin, data):
+        try:
+            os.link(twin, path)
+        except OSError:
+            pass  # no hard links here (FAT, some network disks), or too many on one file
+        else:
+            return
+    write(path, data)
+
+
+def make_folder(path: Path) -> None:
+    """Make a folder and those above it, each on the disk before returning; leave existing ones alone."""
+    if not path.exists():
+        make_folder(path.parent)
+        with suppress(FileExistsError):  # another process may make it at the same moment
+            os.mkdir(path)
+        sync_folder(path.parent)
+
+
+def sync_folder(path: Path) -> None:
+    """Have the names in a folder on the disk before returning."""
+    handle = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def remove(path: Path) -> None:
+    """Delete a file or a folder with all in it; follow no link; do nothing if it is gone."""
+    try:
+        if stat.S_ISDIR(os.lstat(path).st_mode):
+            for inside in os.listdir(path):
+                remove(path / inside)
+            os.rmdir(path)
+        else:
+            os.unlink(path)
+    except FileNotFoundError:
+        pass
+
+
+def read(path: Path, *, size: int | None = None, limit: int) -> bytes:
+    """Read a plain file of exactly `size` bytes (None: any) and at most `limit`.
+
+    Raises CorruptStateError for a missing file, a link, a pipe, or another size; the size is compared before
+    anything is allocated.
+    """
+    try:
+        # O_NONBLOCK: opening a pipe somebody put there must not wait for its writer.
+        handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | _NO_LINKS)
+    except FileNotFoundError:
+        raise CorruptStateError(f"{path}: missing") from None
+    except OSError as error:
+        if error.errno in (errno.ELOOP, errno.EMLINK, errno.ENXIO, errno.ENOTDIR):
+            raise CorruptStateError(f"{path}: not a plain file") from None
+        raise StateError(f"{path}: cannot be read ({error.strerror}): check its permissions") from error
+    with os.fdopen(handle, "rb", buffering=0) as file:
+        found = os.fstat(file.fileno())
+        if not stat.S_ISREG(found.st_mode):
+            raise CorruptStateError(f"{path}: not a plain file")
+        if size is not None and found.st_size != size:
+            raise CorruptStateError(f"{path}: {found.st_size} bytes, the manifest says {size}")
+        if found.st_size > limit:
+            raise CorruptStateError(f"{path}: {found.st_size} bytes, at most {limit} are read")
+        return _read_all(file.fileno(), found.st_size, path)
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Be the only one on this machine inside this block; raise StateError when another does not leave it."""
+    handle = os.open(path, os.O_RDWR | os.O_CREAT | _NO_LINKS, 0o666)
+    try:
+        end = time.monotonic() + LOCK_WAIT_S
+        while True:
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if time.monotonic() > end:
+                    raise StateError(
+                        f"{path}: another process has held this lock for {LOCK_WAIT_S:.0f} s: "
+                        "end it and save again"
+                    ) from None
+                time.sleep(0.02)
+        yield
+    finally:
+        os.close(handle)  # closing releases the lock, as does the end of the process
+
+
+def _read_all(handle: int, size: int, path: Path) -> bytes:
+    blocks, left = [], size
+    while left:
+        block = os.read(handle, left)
+        if not block:
+            raise CorruptStateError(f"{path}: shrank while it was read")
+        blocks.append(block)
+        left -= len(block)
+    return blocks[0] if len(blocks) == 1 else b"".join(blocks)
+
+
+def _holds(path: Path, data: bytes) -> bool:
+    # A damaged file must not be handed on to the next version: compare, do not trust the manifest.
+    try:
+        return read(path, size=len(data), limit=len(data)) == data
+    except StateError:
+        return False
