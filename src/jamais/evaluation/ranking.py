@@ -1,7 +1,7 @@
 """How well do scores put the abnormal items above the normal ones, and how good are the alarms?
 
-Labels are 0 (normal) or 1 (abnormal), scores are floats where higher means less normal. Equal scores cannot be
-told apart, so they are treated as one step: no figure here depends on the order of the rows.
+Labels are 0 (normal) or 1 (abnormal), scores are floats where higher means less normal. Equal scores cannot
+be told apart, so they are treated as one step: no figure here depends on the order of the rows.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ def average_precision(labels: ArrayLike, scores: ArrayLike) -> float:
 
 
 def auroc(labels: ArrayLike, scores: ArrayLike) -> float:
-    """Return the chance that an abnormal item scores above a normal one, ties counting half: [n], [n] -> number.
+    """Return the chance that an abnormal item outscores a normal one, ties counting half: [n], [n] -> number.
 
     Raises InputError when one of the two labels is missing.
     """
@@ -119,8 +119,8 @@ def bootstrap_difference(
 ) -> Difference:
     """Compare the average precision of two scores of the same items: [n], [n], [n] -> Difference.
 
-    Items are drawn with replacement, both scores keep their items (paired). A draw without any abnormal item has
-    no average precision and is left out; `resamples` of the result counts those that remain.
+    Items are drawn with replacement, both scores keep their items (paired). A draw without any abnormal item
+    has no average precision and is left out; `resamples` of the result counts those that remain.
     """
     truth, values = _checked(labels, first)
     _, others = _checked(labels, second)

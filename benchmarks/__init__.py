@@ -1,0 +1,1 @@
+"""What is measured, against which peers, with which command? See README.md."""
