@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import csv
 import gzip
-import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -62,12 +61,6 @@ class SessionLog:
     seconds: NDArray[np.int64]
     sessions: list[Session]
     texts: dict[int, str]
-
-
-def data_folder() -> Path:
-    """Return the folder of the data sets: $JAMAIS_DATA, or shared/data beside the checkout."""
-    beside = Path(__file__).resolve().parents[3] / "shared" / "data"
-    return Path(os.environ.get("JAMAIS_DATA", beside)) / "logs"
 
 
 def hdfs_splits(folder: Path) -> Iterator[Split]:

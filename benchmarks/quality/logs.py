@@ -18,6 +18,7 @@ from pathlib import Path
 if not __package__:  # started by path: the packages beside it are found from the checkout's root
     sys.path[0] = str(Path(__file__).resolve().parents[2])
 
+from benchmarks.data import data_folder
 from benchmarks.quality import datasets
 from benchmarks.quality.baselines import all_baselines
 from benchmarks.quality.protocol import Run, judge, run_baseline
@@ -43,7 +44,7 @@ def main() -> None:
 
 
 def _splits(options: argparse.Namespace) -> Iterator[datasets.Split]:
-    folder = datasets.data_folder()
+    folder = data_folder()
     if options.only != "bgl":
         hdfs = datasets.hdfs_splits(folder / "hdfs_2pct_raw")
         yield from (split for split in hdfs if options.protocol in (None, split.protocol))

@@ -7,6 +7,7 @@ import pytest
 
 pytest.importorskip("scipy", reason="the baselines need the bench extra")
 
+from benchmarks.data import data_folder
 from benchmarks.quality import datasets, protocol, report
 from benchmarks.quality.baselines import NewEvent, all_baselines
 
@@ -129,7 +130,7 @@ def test_ours_are_compared_with_the_best_baseline_of_the_view_and_the_table_show
 
 @pytest.mark.slow
 def test_the_real_splits_have_the_sizes_that_the_anchors_name():
-    folder = datasets.data_folder()
+    folder = data_folder()
     if not (folder / "hdfs_2pct_raw").is_dir():
         pytest.skip("needs the data sets under $JAMAIS_DATA")
     sizes = {
