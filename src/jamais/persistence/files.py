@@ -89,16 +89,20 @@ def read(path: Path, *, size: int | None = None, limit: int) -> bytes:
     except OSError as error:
         if error.errno in (errno.ELOOP, errno.EMLINK, errno.ENXIO, errno.ENOTDIR):
             raise CorruptStateError(f"{path}: not a plain file") from None
-        raise StateError(f"{path}: cannot be read ({error.strerror}): check its permissions") from error
-    with os.fdopen(handle, "rb", buffering=0) as file:
-        found = os.fstat(file.fileno())
+        raise _unreadable(path, error) from error
+    try:
+        found = os.fstat(handle)
         if not stat.S_ISREG(found.st_mode):
             raise CorruptStateError(f"{path}: not a plain file")
         if size is not None and found.st_size != size:
             raise CorruptStateError(f"{path}: {found.st_size} bytes, the manifest says {size}")
         if found.st_size > limit:
             raise CorruptStateError(f"{path}: {found.st_size} bytes, at most {limit} are read")
-        return _read_all(file.fileno(), found.st_size, path)
+        return _read_all(handle, found.st_size, path)
+    except OSError as error:
+        raise _unreadable(path, error) from error
+    finally:
+        os.close(handle)
 
 
 @contextmanager
@@ -121,6 +125,13 @@ def locked(path: Path) -> Iterator[None]:
         yield
     finally:
         os.close(handle)  # closing releases the lock, as does the end of the process
+
+
+def _unreadable(path: Path, error: OSError) -> StateError:
+    # A bad sector is damage, and an older version may be whole; a missing right is not.
+    if error.errno == errno.EIO:
+        return CorruptStateError(f"{path}: the disk cannot read it ({error.strerror})")
+    return StateError(f"{path}: cannot be read ({error.strerror}): check its permissions")
 
 
 def _read_all(handle: int, size: int, path: Path) -> bytes:

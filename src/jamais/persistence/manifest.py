@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -84,7 +85,7 @@ def to_bytes(manifest: Manifest) -> bytes:
 def read(folder: Path, number: int) -> Manifest:
     """Read the manifest in a version's folder and refuse one that was changed, renamed or points outside."""
     path = folder / NAME
-    if folder.is_symlink():
+    if os.path.islink(folder):
         raise CorruptStateError(f"{folder}: is a link")
     envelope = json_text.parse(files.read(path, limit=MAX_BYTES), str(path))
     try:

@@ -7,8 +7,8 @@
         state.json  *.safetensors  the state
 
 There is no pointer to "the current version" that could disagree with the folders: it is the highest number
-whose manifest is whole. A version is built under a temporary name, everything in it is flushed, and one rename
-of that folder makes it exist. A file that an older version already has is a hard link to it, so deleting a
+whose manifest is whole. A version is built under a temporary name, all of it is flushed, and one rename of
+that folder makes it exist. A file that an older version already has is a hard link to it, so deleting a
 version folder by hand never harms another.
 """
 
@@ -74,9 +74,11 @@ class VersionStore:
         be saved or the disk refuses, InputError when the folder belongs to somebody else.
         """
         contents = parts.pack(tree)  # a leaf that cannot be saved shows here, before the disk is touched
-        if parent is not None and not self._versions.is_dir():
-            raise StaleVersionError(f"{self.folder} holds no version {parent}, which this state came from")
-        with self._disk_trouble_as_state_error():
+        with self._writing():
+            if parent is not None and not self._versions.is_dir():
+                raise StaleVersionError(
+                    f"{self.folder} holds no version {parent}, which this state came from"
+                )
             self._prepare_folder()
             with files.locked(self.folder / "lock"):
                 self._refuse_stale(parent)
@@ -149,10 +151,13 @@ class VersionStore:
         return sorted(int(n) for n in names if _NUMBER.fullmatch(n) and n == f"{int(n):04d}")
 
     def _existing(self) -> list[int]:
-        if not self.folder.exists():
-            raise InputError(f"no watcher at {self.folder}: jamais fit … --out {self.folder} makes one")
-        if not self._versions.is_dir() or self._versions.is_symlink():
-            raise InputError(f"{self.folder} is not a watcher: it has no folder 'versions'")
+        try:
+            if not self.folder.exists():
+                raise InputError(f"no watcher at {self.folder}: jamais fit … --out {self.folder} makes one")
+            if not self._versions.is_dir() or self._versions.is_symlink():
+                raise InputError(f"{self.folder} is not a watcher: it has no folder 'versions'")
+        except OSError as error:
+            raise StateError(f"{self.folder}: {error.strerror}: check its permissions") from error
         numbers = self._numbers()
         if not numbers:
             raise InputError(f"{self.folder} holds no version: its first save did not finish, run fit again")
@@ -188,6 +193,8 @@ class VersionStore:
             return f"{error.filename}: missing"
         except CorruptStateError as error:
             return str(error)
+        except OSError as error:
+            raise StateError(f"{error.filename}: {error.strerror}: check its permissions") from error
         return ""
 
     def _describe(self, number: int) -> VersionInfo:
@@ -265,7 +272,7 @@ class VersionStore:
         return stored
 
     @contextlib.contextmanager
-    def _disk_trouble_as_state_error(self) -> Iterator[None]:
+    def _writing(self) -> Iterator[None]:
         try:
             yield
         except JamaisError:

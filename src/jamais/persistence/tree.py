@@ -161,12 +161,14 @@ class _Decoder:
             if key == "$float":
                 return float(struct.unpack(">d", bytes.fromhex(inner))[0])
             return bytes.fromhex(inner).decode("utf-8", "surrogatepass")
-        except (AttributeError, TypeError, ValueError, KeyError, OverflowError, struct.error) as error:
-            raise self._bad(path, f"marker {key} does not fit its content ({error!r})") from None
+        except (AttributeError, TypeError, ValueError, OverflowError, struct.error) as error:
+            raise self._bad(path, f"marker {key} does not fit its content ({error})") from None
 
     def _array(self, inner: Any, path: str) -> AnyArray:
         kind, *digits = inner.split(" ")
         shape = [int(d) for d in digits]
+        if path not in self.left:
+            raise ValueError("no file holds this array")
         stored = self.left.pop(path)
         if kind in _NATIVE:
             if stored.dtype.str != kind or list(stored.shape) != shape:

@@ -1,0 +1,208 @@
+"""Does a store keep versions, tell their history, and refuse what would lose something?"""
+
+from __future__ import annotations
+
+import math
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from bitwise import same
+from crash_child import tree
+
+from jamais.errors import InputError, StaleVersionError, StateError
+from jamais.persistence import VersionStore
+from jamais.version import __version__
+
+
+def filled(folder: Path, versions: int = 3) -> VersionStore:
+    store = VersionStore(folder / "app")
+    for number in range(1, versions + 1):
+        parent = number - 1 or None
+        store.commit(tree(number), reason=f"step {number}", kind="logs", metrics={"ap": 0.5}, parent=parent)
+    return store
+
+
+def test_each_version_comes_back_as_it_was(tmp_path: Path) -> None:
+    store = filled(tmp_path)
+    for number in (1, 2, 3):
+        loaded, info = store.load(number)
+        assert same(loaded, tree(number))
+        assert info.number == number
+    loaded, info = VersionStore(str(tmp_path / "app")).load()
+    assert same(loaded, tree(3))
+    assert store.current == info.number == 3
+    assert store.verify() == []
+
+
+def test_history_says_what_was_done_without_opening_the_state(tmp_path: Path) -> None:
+    store = VersionStore(tmp_path / "deeper" / "app")
+    metrics = {"nan": math.nan, "inf": -math.inf, "f": float(np.float32(0.1)), "zero": -0.0}
+    before = time.time()
+    store.commit(tree(1), reason="fit 日本\n\udcff", kind="logs", metrics=metrics, parent=None)
+    store.commit(tree(2), reason="learn", kind="series", parent=1)
+    for path in (tmp_path / "deeper" / "app" / "versions" / "0001").iterdir():
+        if path.name != "manifest.json":
+            path.write_bytes(b"\0" * path.stat().st_size)
+    first, second = store.history()
+    assert first.reason == "fit 日本\n?"
+    assert same(dict(sorted(first.metrics.items())), dict(sorted(metrics.items())))
+    assert (first.kind, first.parent, second.kind, second.parent) == ("logs", None, "series", 1)
+    assert first.jamais_version == __version__
+    assert first.size_bytes == sum(
+        p.stat().st_size for p in (store.folder / "versions" / "0001").iterdir() if p.name != "manifest.json"
+    )
+    made = time.strptime(first.time.split(".")[0], "%Y-%m-%dT%H:%M:%S")
+    assert first.time.endswith("Z")
+    assert abs(time.mktime(made) - time.mktime(time.gmtime(before))) < 60
+    assert store.info() == second
+    assert str(store.info(1)) == str(first)  # NaN is not equal to itself
+
+
+def test_unchanged_parts_are_stored_once(tmp_path: Path) -> None:
+    store = filled(tmp_path)
+    versions = store.folder / "versions"
+    assert len({os.stat(versions / v / "encoder.safetensors").st_ino for v in ("0001", "0002", "0003")}) == 1
+    assert len({os.stat(versions / v / "memory.safetensors").st_ino for v in ("0001", "0002", "0003")}) == 3
+    # Going back to version 1 shares with version 1, not only with the parent.
+    store.commit(store.load(1)[0], reason="rollback", kind="logs", parent=3)
+    assert (
+        os.stat(versions / "0004" / "memory.safetensors").st_ino
+        == os.stat(versions / "0001" / "memory.safetensors").st_ino
+    )
+
+
+def test_a_damaged_file_is_not_handed_on_to_the_next_version(tmp_path: Path) -> None:
+    store = filled(tmp_path, 1)
+    loaded, _ = store.load()
+    shared = store.folder / "versions" / "0001" / "encoder.safetensors"
+    data = bytearray(shared.read_bytes())
+    data[-1] ^= 1
+    shared.write_bytes(data)
+    store.commit(loaded, reason="again", kind="logs", parent=1)
+    assert same(store.load(2)[0], tree(1))
+    assert len(store.verify()) == 1
+
+
+def test_where_hard_links_are_refused_files_are_copied(tmp_path: Path, monkeypatch: Any) -> None:
+    def refuse(*_: Any, **__: Any) -> None:
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr(os, "link", refuse)
+    store = filled(tmp_path)
+    assert same(store.load()[0], tree(3))
+    assert store.verify() == []
+
+
+def test_a_version_deleted_by_hand_harms_no_other(tmp_path: Path) -> None:
+    store = filled(tmp_path)
+    for path in (store.folder / "versions" / "0002").iterdir():
+        path.unlink()
+    (store.folder / "versions" / "0002").rmdir()
+    assert store.verify() == []
+    assert [info.number for info in store.history()] == [1, 3]
+    assert store.commit(tree(4), reason="on", kind="logs", parent=3) == 4
+
+
+def test_a_stale_parent_is_refused_and_nothing_is_written(tmp_path: Path) -> None:
+    store = filled(tmp_path)
+    before = sorted((p, p.stat().st_mtime_ns) for p in store.folder.rglob("*"))
+    for parent in (None, 1, 2, 4):
+        with pytest.raises(StaleVersionError, match="is at version 3"):
+            store.commit(tree(9), reason="late", kind="logs", parent=parent)
+    assert sorted((p, p.stat().st_mtime_ns) for p in store.folder.rglob("*")) == before
+    with pytest.raises(StaleVersionError, match="holds no version 3"):
+        VersionStore(tmp_path / "other").commit(tree(9), reason="late", kind="logs", parent=3)
+    assert not (tmp_path / "other").exists()
+
+
+def test_a_leaf_that_cannot_be_saved_leaves_no_trace(tmp_path: Path) -> None:
+    store = VersionStore(tmp_path / "app")
+    with pytest.raises(StateError, match="/a/b"):
+        store.commit({"a": {"b": object()}}, reason="fit", kind="logs", parent=None)
+    assert not store.folder.exists()
+
+
+def test_a_store_that_is_not_there_says_what_to_do(tmp_path: Path) -> None:
+    missing = VersionStore(tmp_path / "app")
+    assert missing.current is None
+    for ask in (missing.load, missing.info, missing.history, missing.verify):
+        with pytest.raises(InputError, match=r"no watcher at .*app: jamais fit … --out"):
+            ask()
+    (tmp_path / "app").mkdir()
+    with pytest.raises(InputError, match="is not a watcher"):
+        missing.load()
+    missing.commit({}, reason="an empty folder will do", kind="logs", parent=None)
+    with pytest.raises(InputError, match="has no version 7; the newest are 1"):
+        missing.load(7)
+    (tmp_path / "new" / "versions").mkdir(parents=True)
+    with pytest.raises(InputError, match="holds no version"):
+        VersionStore(tmp_path / "new").load()
+
+
+def test_a_folder_of_somebody_else_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "thesis.tex").write_text("mine")
+    with pytest.raises(InputError, match="is not empty and not a watcher"):
+        VersionStore(tmp_path).commit({}, reason="fit", kind="logs", parent=None)
+    assert [p.name for p in tmp_path.iterdir()] == ["thesis.tex"]
+    with pytest.raises(InputError, match="is a file"):
+        VersionStore(tmp_path / "thesis.tex").commit({}, reason="fit", kind="logs", parent=None)
+
+
+def test_files_are_readable_as_the_users_mask_allows(tmp_path: Path) -> None:
+    old = os.umask(0o027)
+    try:
+        store = filled(tmp_path, 1)
+    finally:
+        os.umask(old)
+    assert {p.stat().st_mode & 0o777 for p in store.folder.rglob("*") if p.is_file()} == {0o640}
+
+
+def test_looking_at_a_store_imports_neither_torch_nor_safetensors(tmp_path: Path) -> None:
+    store = filled(tmp_path, 2)
+    code = (
+        "import sys; from jamais.persistence import VersionStore; s = VersionStore(sys.argv[1])\n"
+        "assert len(s.history()) == 2 and s.info().number == 2\n"
+        "heavy = {'torch', 'safetensors', 'polars', 'transformers'}\n"
+        "assert not heavy & set(sys.modules), heavy & set(sys.modules)\n"
+        "s.load(); s.verify(); s.commit({}, reason='', kind='', parent=2)\n"
+        "assert not (heavy - {'safetensors'}) & set(sys.modules)\n"
+    )
+    package = Path(__file__).parents[2] / "src"
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(store.folder)],
+        env={**os.environ, "PYTHONPATH": str(package)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def best_of(times: int, work: Any) -> float:
+    taken = []
+    for _ in range(times):
+        start = time.perf_counter()
+        work()
+        taken.append(time.perf_counter() - start)
+    return min(taken)
+
+
+@pytest.mark.slow
+def test_a_state_of_20_mb_is_committed_in_under_a_second_and_history_takes_50_ms(tmp_path: Path) -> None:
+    store = VersionStore(tmp_path / "app")
+    rng = np.random.default_rng(0)
+
+    def commit() -> None:
+        big = {"memory": {"rows": rng.random((2500, 1000))}, "lines": ["a line of text"] * 20_000}
+        store.commit(big, reason="fit", kind="logs", parent=store.current)
+
+    assert best_of(3, commit) < 1.0
+    for number in range(3, 50):
+        store.commit({"n": number}, reason="learn", kind="logs", parent=number)
+    assert best_of(3, store.history) < 0.05

@@ -1,0 +1,204 @@
+"""Does every state tree come back bit for bit, and is everything else refused by name?"""
+
+from __future__ import annotations
+
+import collections
+import math
+import struct
+from typing import Any
+
+import numpy as np
+import pytest
+from bitwise import same
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+from jamais.errors import CorruptStateError, StateError
+from jamais.persistence import json_text, parts
+from jamais.persistence.tree import flatten, unflatten
+
+ANY_TEXT = st.text(st.characters(exclude_categories=()), max_size=12)  # lone surrogates included
+KEYS = st.text(st.characters(exclude_categories=["Cs"]), max_size=8) | st.sampled_from(
+    ["$", "$$", "$array", "$float", "$text", "$$text", "a/b", "~1", "__metadata__", ""]
+)
+ATOMS = (
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**128), 2**128)
+    | st.floats(allow_nan=True)
+    | st.integers(0, 2**64 - 1).map(lambda bits: struct.unpack("<d", struct.pack("<Q", bits))[0])
+    | ANY_TEXT
+)
+JSON = st.recursive(
+    ATOMS, lambda inner: st.lists(inner, max_size=4) | st.dictionaries(KEYS, inner, max_size=3), max_leaves=12
+)
+DTYPES = st.sampled_from(
+    "f8,f4,f2,i8,i4,i2,i1,u8,u4,u2,u1,?,>f4,>i8,c8,c16,M8[us],m8[ns],S3,U4".split(",")  # noqa: SIM905
+)
+ARRAYS = DTYPES.flatmap(
+    lambda kind: hnp.arrays(kind, hnp.array_shapes(min_dims=0, max_dims=3, min_side=0, max_side=4))
+)
+TREES = st.recursive(
+    st.dictionaries(KEYS, JSON | ARRAYS, max_size=4),
+    lambda inner: st.dictionaries(KEYS, inner | JSON | ARRAYS, max_size=4),
+    max_leaves=6,
+)
+
+
+def through_files(tree: dict[str, Any]) -> dict[str, Any]:
+    return parts.unpack(dict(parts.pack(tree)), "here")
+
+
+@settings(max_examples=300, deadline=None)
+@given(TREES)
+def test_any_tree_comes_back_bit_for_bit(tree: dict[str, Any]) -> None:
+    assert same(through_files(tree), tree)
+
+
+@settings(max_examples=50, deadline=None)
+@given(TREES)
+def test_the_same_tree_gives_the_same_bytes(tree: dict[str, Any]) -> None:
+    assert dict(parts.pack(tree)) == dict(parts.pack(tree))
+
+
+def test_nan_payloads_infinities_and_minus_zero_keep_their_bits() -> None:
+    bits = [0x7FF8DEADBEEF0001, 0xFFF8000000000000, 0x7FF0000000000000, 0xFFF0000000000000, 1 << 63, 1]
+    tree = {"values": [struct.unpack(">d", struct.pack(">Q", b))[0] for b in bits], "nan": math.nan}
+    assert same(through_files(tree), tree)
+
+
+def test_the_state_of_a_numpy_generator_survives() -> None:
+    for kind in (np.random.PCG64, np.random.MT19937, np.random.SFC64):
+        state = kind(7).state
+        loaded = through_files({"rng": state})["rng"]
+        again = np.random.Generator(kind(1))
+        again.bit_generator.state = loaded
+        assert same(again.random(5), np.random.Generator(kind(7)).random(5))
+
+
+def test_views_and_fortran_order_and_memory_maps_are_saved_by_content(tmp_path: Any) -> None:
+    base = np.arange(24.0).reshape(4, 6)
+    mapped = np.memmap(tmp_path / "m", dtype="i4", mode="w+", shape=(3,))
+    mapped[:] = [1, 2, 3]
+    loaded = through_files({"view": base[::2, ::-1], "fortran": np.asfortranarray(base), "mapped": mapped})
+    assert np.array_equal(loaded["view"], base[::2, ::-1])
+    assert np.array_equal(loaded["fortran"], base)
+    assert type(loaded["mapped"]) is np.ndarray
+    assert loaded["mapped"].tolist() == [1, 2, 3]
+
+
+def test_loaded_arrays_are_writable_and_their_own() -> None:
+    tree = {"rows": np.zeros((3, 2)), "when": np.zeros(2, "M8[us]"), "huge": np.zeros(20_000)}
+    loaded = through_files(tree)
+    for name in tree:
+        loaded[name][...] = 1
+        assert not tree[name].astype(int).any()
+
+
+def test_subclasses_of_plain_values_become_plain_values() -> None:
+    loaded = through_files({"f": np.float64(0.1), "s": np.str_("a")})
+    assert [type(loaded["f"]), type(loaded["s"])] == [float, str]
+    assert loaded == {"f": 0.1, "s": "a"}
+
+
+@pytest.mark.parametrize(
+    ("leaf", "says"),
+    [
+        (np.float32(1), "numpy scalar"),
+        (np.int64(1), "numpy scalar"),
+        ((1, 2), "make it a list"),
+        ({1, 2}, "make it a list"),
+        (object(), "builtins.object"),
+        (b"bytes", "builtins.bytes"),
+        (1j, "builtins.complex"),
+        (collections.OrderedDict(), "OrderedDict"),
+        (np.array([None]), "dtype object"),
+        (np.zeros(2, dtype=[("a", "f4")]), "dtype"),
+        (np.ma.masked_array([1, 2], [0, 1]), "MaskedArray"),
+        ([np.zeros(2)], "none inside lists"),
+        (2**2000, "2001 bits"),
+    ],
+)
+def test_an_unsupported_leaf_is_refused_with_its_path(leaf: Any, says: str) -> None:
+    with pytest.raises(StateError, match="/detector/rows") as caught:
+        flatten({"detector": {"ok": 1, "rows": leaf}})
+    assert says in str(caught.value)
+
+
+@pytest.mark.parametrize("key", [1, None, "\ud800"])
+def test_a_key_that_is_not_text_is_refused(key: Any) -> None:
+    with pytest.raises(StateError, match="/a: keys must be"):
+        flatten({"a": {key: 1}})
+
+
+def test_what_is_too_deep_is_refused_when_saved_and_when_loaded() -> None:
+    def nested(depth: int, kind: type) -> Any:
+        value: Any = {}
+        for _ in range(depth - 1):
+            value = [value] if kind is list else {"k": value}
+        return {"top": value}
+
+    for kind in (list, dict):
+        fits = nested(json_text.MAX_DEPTH - 1, kind)
+        assert through_files(fits) == fits
+        too_deep = nested(json_text.MAX_DEPTH, kind)
+        with pytest.raises(StateError, match="deeper than"):
+            flatten(too_deep)
+        with pytest.raises(CorruptStateError, match="deeper than"):
+            unflatten({}, too_deep)
+    with pytest.raises(StateError, match="a state is a dict"):
+        flatten([])  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    "plain",
+    [
+        [],
+        {},
+        {"a": {"$array": "<f8 3"}},
+        {"a": {"$array": "<f4 2"}},
+        {"a": {"$array": "<f8 -2"}},
+        {"a": {"$array": "|O 2"}},
+        {"a": {"$array": "os.system 2"}},
+        {"a": {"$array": ["<f8", [2]]}},
+        {"a": {"$array": "<f8 2"}, "b": {"$array": "<f8 2"}},
+        {"a": {"$array": "<f8 2"}, "b": {"$float": "00"}},
+        {"a": {"$array": "<f8 2"}, "b": {"$float": 3}},
+        {"a": {"$array": "<f8 2"}, "b": {"$text": "zz"}},
+        {"a": {"$array": "<f8 2"}, "b": {"$class": "os.system"}},
+        {"a": {"$array": "<f8 2"}, "$b": 1},
+    ],
+)
+def test_markers_that_do_not_fit_are_refused(plain: Any) -> None:
+    tensors = {"/a": np.zeros(2)}
+    assert unflatten(tensors, {"a": {"$array": "<f8 2"}})["a"].shape == (2,)
+    with pytest.raises(CorruptStateError):
+        unflatten(tensors, plain)
+
+
+def test_an_array_kept_as_bytes_must_fill_its_shape_exactly() -> None:
+    tensors = {"/a": np.zeros(16, np.uint8)}
+    assert unflatten(tensors, {"a": {"$array": "<c8 2"}})["a"].shape == (2,)
+    for marker in ("<c8 3", "<c8 1", "<c8 4611686018427387904 4", "<U0 9", "<M8[zz] 2", "<c3 2"):
+        with pytest.raises(CorruptStateError):
+            unflatten(tensors, {"a": {"$array": marker}})
+
+
+def test_large_dicts_of_arrays_get_a_file_of_their_own_and_small_ones_share() -> None:
+    big = np.zeros(10_000)
+    tree = {
+        "a": {"b": {"w": big, "v": big}},
+        "a.b": {"w": big},
+        "tensors": {"w": big},
+        "s": {"x": np.zeros(3)},
+    }
+    names = list(dict(parts.pack({**tree, "w": big})))
+    assert names[0] == "state.json"
+    assert sorted(names[1:]) == [
+        "a.b-2.safetensors",
+        "a.b.safetensors",
+        "root.safetensors",
+        "tensors-2.safetensors",
+        "tensors.safetensors",
+    ]
