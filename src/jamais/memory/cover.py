@@ -237,19 +237,23 @@ class CoverMemory:
         return stop
 
     def _widen(self, at_least: float) -> dict[int, int]:
-        """Grow the radius until something melts together; return old id → new id of what did."""
+        """Grow the radius, or set it, and melt exemplars together; return old id → new id of those gone."""
+        old = self._kept
+        gaps = smallest_gaps(old.rows[: old.size]) if old.size > 1 else np.full(old.size, np.inf)
         if at_least > 0.0:
             self.radius = at_least
         else:
-            gaps = np.sort(smallest_gaps(self._kept.rows[: len(self)]))
-            least, most = gaps[int(_LEAST_REACH * len(gaps))], gaps[int(_MOST_REACH * len(gaps))]
+            rising = np.sort(gaps)
+            least, most = rising[int(_LEAST_REACH * len(gaps))], rising[int(_MOST_REACH * len(gaps))]
             self.radius = float(min(max(self.radius * _GROWTH, least), most))
-        old = self._kept.take(np.arange(len(self)))
-        self._replace(Exemplars.empty(old.rows.shape[1]))
-        given = np.full(old.size, -1, dtype=np.int64)
-        for start in range(0, old.size, _BLOCK):
-            self._absorb_block(old, start, min(start + _BLOCK, old.size), given)
-        return {int(a): int(b) for a, b in zip(old.ids, given, strict=True) if a != b}
+        # Whoever is in reach of another has it in its own reach, so only these have to be covered anew.
+        close = np.flatnonzero(gaps <= self.radius)
+        if not len(close):
+            return {}
+        part = CoverMemory(max(2, len(close)), self.radius)
+        given = part._absorb_all(old.take(close))
+        self._replace(Exemplars.joined(old.take(np.flatnonzero(gaps > self.radius)), part._kept))
+        return {int(a): int(b) for a, b in zip(old.ids[close], given, strict=True) if a != b}
 
     def _replace(self, kept: Exemplars) -> None:
         self._kept = kept

@@ -11,13 +11,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from jamais.types import Bools, Floats, Ints
+from jamais.types import Floats, Ints
 
 _TILE = 4_000_000  # entries of one distance tile: 16 MB in float32
 _PAIRS = 1_000_000  # numbers of one block of direct differences: 8 MB
-_CHUNK = 64  # columns per chunk minimum
+_CHUNK = 64  # columns per chunk minimum, and the padding of the columns
 _LARGEST_SQUARE = 1e30  # squared norms above would overflow float32 products
-_MANY = 32  # candidates beyond the wanted k before float64 products narrow them down
+_MANY = 32  # candidates beyond 4 k before float64 products narrow them down
 
 
 class NearestRows:
@@ -28,8 +28,8 @@ class NearestRows:
         self._centre = rows.mean(axis=0, dtype=np.float64) if len(rows) else np.zeros(rows.shape[1])
         centred = rows - self._centre
         norms = _squares(centred)
-        self._small = _Side(centred.astype(np.float32), norms.astype(np.float32))
         self._fits_float32 = bool(len(rows) == 0 or norms.max() < _LARGEST_SQUARE)
+        self._tiles = _Tiles(centred, norms, np.float32 if self._fits_float32 else np.float64)
 
     def __len__(self) -> int:
         return len(self._rows)
@@ -37,7 +37,7 @@ class NearestRows:
     @property
     def n_bytes(self) -> int:
         """Bytes held beside the rows."""
-        return self._small.rows.nbytes + self._small.norms.nbytes
+        return self._tiles.n_bytes
 
     def nearest(self, queries: NDArray[Any], k: int) -> tuple[Floats, Ints]:
         """Return distances [n, k] rising and slots [n, k] of the k nearest rows; ties go to the lower slot.
@@ -56,68 +56,73 @@ class NearestRows:
     def _tile(self, queries: NDArray[Any], k: int) -> tuple[Floats, Ints]:
         centred = queries - self._centre
         norms = _squares(centred)
-        wide = np.full(len(queries), not self._fits_float32) | (norms >= _LARGEST_SQUARE)
-        candidates = np.zeros((len(queries), len(self)), dtype=np.bool_)
-        narrow = np.flatnonzero(~wide)
-        if len(narrow):
-            side = _Side(centred[narrow].astype(np.float32), norms[narrow].astype(np.float32))
-            candidates[narrow] = _candidates(side, self._small, k)
-            wide[narrow] = candidates[narrow].sum(axis=1) > 4 * k + _MANY
-        if wide.any():
-            candidates[wide] = self._in_float64(centred[wide], norms[wide], k)
-        return self._decide(queries, candidates, k)
+        narrow = np.flatnonzero((norms < _LARGEST_SQUARE) | (not self._fits_float32))
+        query, slot = self._tiles.candidates(centred[narrow], norms[narrow], k)
+        query = narrow[query]
+        wide = np.bincount(query, minlength=len(queries)) > 4 * k + _MANY
+        wide[np.delete(np.arange(len(queries)), narrow)] = True
+        if wide.any() and self._fits_float32:
+            again = np.flatnonzero(wide)
+            rows = self._rows - self._centre  # rarely needed: made anew rather than kept
+            more, more_slots = _Tiles(rows, _squares(rows), np.float64).candidates(
+                centred[again], norms[again], k
+            )
+            settled = ~wide[query]
+            query = np.concatenate([query[settled], again[more]])
+            slot = np.concatenate([slot[settled], more_slots])
+        return self._decide(queries, query, slot, k)
 
-    def _in_float64(self, centred: Floats, norms: Floats, k: int) -> Bools:
-        rows = self._rows - self._centre  # rarely needed: made anew rather than kept
-        return _candidates(_Side(centred, norms), _Side(rows, _squares(rows)), k)
-
-    def _decide(self, queries: NDArray[Any], candidates: Bools, k: int) -> tuple[Floats, Ints]:
+    def _decide(self, queries: NDArray[Any], query: Ints, slot: Ints, k: int) -> tuple[Floats, Ints]:
         """Compute the candidates' distances directly and keep the k smallest of each query."""
-        query, slot = np.nonzero(candidates)
         squares = np.empty(len(query), dtype=np.float64)
         step = max(1, _PAIRS // max(1, self._rows.shape[1]))
         for start in range(0, len(query), step):
             part = slice(start, start + step)
             squares[part] = squared_differences(queries[query[part]], self._rows[slot[part]])
         order = np.lexsort((slot, squares, query))
-        firsts = np.searchsorted(query, np.arange(len(queries)))
-        best = order[firsts[:, None] + np.arange(k)]
+        n_each = np.bincount(query, minlength=len(queries))
+        best = order[(np.cumsum(n_each) - n_each)[:, None] + np.arange(k)]
         return np.sqrt(squares[best]), slot[best]
 
 
-class _Side:
-    """One side of a matrix product: centred rows and their squared norms."""
+class _Tiles:
+    """Squared distances by matrix products in one precision, with a bound on their rounding error.
 
-    def __init__(self, rows: NDArray[Any], norms: NDArray[Any]) -> None:
-        self.rows = rows
-        self.norms = norms
-
-
-def _candidates(queries: _Side, rows: _Side, k: int) -> Bools:
-    """Mark [n, m] every row that can be among the k nearest, given the rounding error of the product.
-
-    With e = (width + 16) x unit roundoff, |computed - true| <= e (|x|² + |y|²) for the squared distance.
+    With e = (width + 16) x unit roundoff, |computed - true| <= e (|x|² + |y|²). The query's own |x|² is left
+    out of all sums: it does not change who is nearest.
     """
-    unit = np.finfo(rows.rows.dtype).eps / 2
-    e = rows.rows.dtype.type((rows.rows.shape[1] + 16) * unit)
-    upper = queries.rows @ rows.rows.T
-    upper *= -2
-    upper += (1 + e) * rows.norms
-    upper += ((1 + e) * queries.norms)[:, None]
-    limit = _bound_of_kth(upper, k)
-    upper -= 2 * e * rows.norms  # now the lower bounds, but for the query's own share
-    return np.asarray(upper <= (limit + 2 * e * queries.norms)[:, None], dtype=np.bool_)
 
+    def __init__(self, centred: Floats, norms: Floats, dtype: type[np.floating[Any]]) -> None:
+        m, width = centred.shape
+        room = -(-m // _CHUNK) * _CHUNK
+        self._m = m
+        self._e = (width + 16) * float(np.finfo(dtype).eps) / 2
+        self._columns = np.zeros((room, width), dtype=dtype)
+        self._columns[:m] = centred
+        self._upper_norms = np.full(room, np.inf, dtype=dtype)  # padding is never near
+        self._upper_norms[:m] = (1 + self._e) * norms
+        self._slack = np.zeros(room, dtype=dtype)
+        self._slack[:m] = 2 * self._e * norms
 
-def _bound_of_kth(values: NDArray[Any], k: int) -> NDArray[Any]:
-    """Bound the k-th smallest of each row from above: the k-th smallest minimum of chunks is one."""
-    n, m = values.shape
-    chunk = max(1, min(_CHUNK, m // (4 * k)))
-    whole = m - m % chunk
-    minima = values[:, :whole].reshape(n, whole // chunk, chunk).min(axis=2)
-    if whole < m:
-        minima = np.concatenate([minima, values[:, whole:]], axis=1)
-    return np.partition(minima, k - 1, axis=1)[:, k - 1]
+    @property
+    def n_bytes(self) -> int:
+        return self._columns.nbytes + self._upper_norms.nbytes + self._slack.nbytes
+
+    def candidates(self, centred: Floats, norms: Floats, k: int) -> tuple[Ints, Ints]:
+        """Return (query, slot) pairs, sorted, among which are the k nearest of every query."""
+        upper = (-2 * centred).astype(self._columns.dtype) @ self._columns.T
+        upper += self._upper_norms
+        chunk = _CHUNK
+        while chunk > 1 and self._m < 4 * k * chunk:
+            chunk //= 4
+        cut = upper.reshape(len(centred), -1, chunk)
+        slack = self._slack.reshape(-1, chunk)
+        minima = cut.min(axis=2)
+        # The k-th smallest minimum of chunks bounds the k-th smallest entry from above.
+        limit = np.partition(minima, k - 1, axis=1)[:, k - 1] + (2 * self._e * norms).astype(upper.dtype)
+        query, piece = np.nonzero(minima <= limit[:, None] + slack.max(axis=1))
+        row, column = np.nonzero(cut[query, piece] <= limit[query, None] + slack[piece])
+        return query[row], piece[row] * chunk + column
 
 
 def squared_differences(left: NDArray[Any], right: NDArray[Any]) -> Floats:
