@@ -1,4 +1,7 @@
-"""Which numbers are a small closed set, so that a template keeps them as words?"""
+"""Which numbers are a small closed set, so that a template keeps them as words?
+
+A number is kept by what stands round it, never by its value alone, and this must show in the line without digits.
+"""
 
 from __future__ import annotations
 
@@ -6,62 +9,41 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+# Written as regexes with three signs: N is the number (group 1), its length range in braces; B the start of a word;
+# S what may stand between a name and its value.
+_S = r"[\"']?\s?[=:]?\s?[\"'(\[]?"
 _B = r"(?<![A-Za-z0-9])"
-_SEP = r"[\"']?\s?[=:]?\s?[\"'(\[]?"
+_EXIT = rf"(?i){_B}(?:exit(?:ed|s|ing)?(?: with)?|return(?:ed|s)?)(?: non-zero)?(?: exit)?[ _-]?(?:code|status|value)"
+_LEAVE = rf"(?i){_B}(?:exit(?:ed|s|ing)?(?: with)? |exit[=:(]\s?)"
+_RESULT = rf"(?i){_B}(?:rc|ret|retval|errno|err|error|code|(?:err(?:or)?|result)[ _-]?code)\"?\s?[=:]\s?\"?"
+_ERROR = rf"(?i){_B}(?:errno|err(?:or)?[ _-]?code|error|signal|sig)[ (\[]{{1,2}}"
+_STATUS = rf"(?i){_B}(?:[a-z]+[_-])?(?:status|response)(?:[_ -]?code)?{_S}"
+_LETTERS = rf"(?i){_B}(?:code|error|err|errno)[=: (\[]{{1,2}}"
+_VENDOR = rf"{_B}(?:ORA|TNS|HY|AH|ERR|WRN|MSG)-?"
+_YES = (
+    rf"(?i){_B}(?:ok|success|succeeded|enabled|disabled|active|alive|healthy|connected|ready|valid|up|online|failed"
+    r"|is_[a-z_]+|has_[a-z_]+)\"?\s?[=:]\s?\"?"
+)
+_NO_MORE = r"(?![\d.]*\d)"
 
-# (what, the raw line with group 1 = the number, the same line without digits). A number is kept by what stands round
-# it, and this must show in the line without digits: the second regex fits wherever the first one can.
-_CONTEXTS: tuple[tuple[str, str, str], ...] = (
-    ("access log", r"\" ([1-5]\d\d)(?= (?:\d+|-)(?: |$))", r"\" (?= -?(?: |$))"),
-    ("http status line", r"HTTP/\d(?:\.\d)?\"? ([1-5]\d\d)(?!\d)", r"HTTP/\.?\"? "),
-    ("http status", rf"{_B}HTTP[ :]\s?([1-5]\d\d)(?!\d)", rf"{_B}HTTP[ :]"),
-    (
-        "status",
-        rf"(?i){_B}(?:[a-z]+[_-])?(?:status|response)(?:[_ -]?code)?{_SEP}([1-9]\d\d)(?![\d.]*\d)",
-        rf"(?i){_B}(?:[a-z]+[_-])?(?:status|response)(?:[_ -]?code)?{_SEP}(?![a-z])",
-    ),
-    (
-        "exit code",
-        rf"(?i){_B}(?:exit(?:ed|s|ing)?(?: with)?|return(?:ed|s)?)(?: non-zero)?(?: exit)?[ _-]?(?:code|status|value)"
-        rf"{_SEP}(-?\d{{1,3}})(?![\d.]*\d)",
-        rf"(?i){_B}(?:exit(?:ed|s|ing)?(?: with)?|return(?:ed|s)?)(?: non-zero)?(?: exit)?[ _-]?(?:code|status|value)"
-        rf"{_SEP}(?:-|(?![a-z]))",
-    ),
-    (
-        "exit",
-        rf"(?i){_B}(?:exit(?:ed|s|ing)?(?: with)? |exit[=:(])\s?(-?\d{{1,3}})(?![\d.]*\d)",
-        rf"(?i){_B}(?:exit(?:ed|s|ing)?(?: with)? |exit[=:(])\s?(?:-|(?![a-z]))",
-    ),
-    (
-        "result",
-        rf"(?i){_B}(?:rc|ret|retval|errno|err|error|code|err(?:or)?[ _-]?code|result[ _-]?code)\"?\s?[=:]\s?\"?"
-        r"(-?\d{1,5})(?![\d.]*\d)",
-        rf"(?i){_B}(?:rc|ret|retval|errno|err|error|code|err(?:or)?[ _-]?code|result[ _-]?code)\"?\s?[=:]\s?\"?"
-        r"(?:-|(?![a-z]))",
-    ),
-    (
-        "error code",
-        rf"(?i){_B}(?:errno|err(?:or)?[ _-]?code|error|signal|sig)[ (\[]{{1,2}}(-?\d{{1,5}})(?![\d.]*\d)",
-        rf"(?i){_B}(?:errno|err(?:or)?[ _-]?code|error|signal|sig)[ (\[]{{1,2}}(?:-|(?![a-z]))",
-    ),
-    ("system error", r"\((\d{1,3}): (?=[A-Z])", r"\(: (?=[A-Z])"),
-    ("sqlstate", r"SQLSTATE[=:( \[]{1,2}([0-9A-Z]{5})(?![0-9A-Z])", r"SQLSTATE[=:( \[]{1,2}"),
-    (
-        "letter code",
-        rf"(?i){_B}(?:code|error|err|errno)[=: (\[]{{1,2}}([A-Z]{{1,4}}-?\d{{2,5}})(?![0-9a-z])",
-        rf"(?i){_B}(?:code|error|err|errno)[=: (\[]{{1,2}}[A-Z]{{1,4}}-?(?![a-z])",
-    ),
-    ("vendor code", rf"{_B}(?:ORA|TNS|MY|HY|AH|CVE|ERR|WRN|MSG)-?(\d{{3,6}})(?!\d)", rf"{_B}(?:ORA|TNS|MY|HY|AH|CVE|ERR|WRN|MSG)-?(?![A-Za-z])"),
-    (
-        "yes or no",
-        rf"(?i){_B}(?:ok|success|succeeded|enabled|disabled|active|alive|healthy|connected|ready|valid|up|online|failed"
-        rf"|is_[a-z_]+|has_[a-z_]+)\"?\s?[=:]\s?\"?([01])(?![\d.]*\d)",
-        rf"(?i){_B}(?:ok|success|succeeded|enabled|disabled|active|alive|healthy|connected|ready|valid|up|online|failed"
-        rf"|is_[a-z_]+|has_[a-z_]+)\"?\s?[=:]\s?\"?(?![a-z])",
-    ),
+# (what, one of these must be in the line in small letters, before the number, the number, after it, after it when the
+# digits are gone)
+_CONTEXTS: tuple[tuple[str, tuple[str, ...], str, str, str, str], ...] = (
+    ("access log", ('" ',), r"\" ", r"[1-5]\d\d", r"(?= (?:\d+|-)(?: |$))", r"(?= -?(?: |$))"),
+    ("status line", ("http/",), r"HTTP/\d?(?:\.\d?)?\"? ", r"[1-5]\d\d", r"(?!\d)", ""),
+    ("http", ("http",), rf"{_B}HTTP[ :]\s?", r"[1-5]\d\d", r"(?!\d)", ""),
+    ("status", ("status", "response"), _STATUS, r"[1-9]\d\d", _NO_MORE, "(?![a-z])"),
+    ("exit code", ("code", "status", "value"), _EXIT + _S, r"-?\d{1,3}", _NO_MORE, "(?:-|(?![a-z]))"),
+    ("exit", ("exit",), _LEAVE, r"-?\d{1,3}", _NO_MORE, "(?:-|(?![a-z]))"),
+    ("result", ("rc", "ret", "err", "code"), _RESULT, r"-?\d{1,5}", _NO_MORE, "(?:-|(?![a-z]))"),
+    ("error", ("err", "sig"), _ERROR, r"-?\d{1,5}", _NO_MORE, "(?:-|(?![a-z]))"),
+    ("system error", (": ",), r"\(", r"\d{1,3}", r"(?=: [A-Z])", r"(?=: [A-Z])"),
+    ("sqlstate", ("sqlstate",), r"SQLSTATE[=:( \[]{1,2}", r"[0-9A-Z]{5}", r"(?![0-9A-Za-z])", ""),
+    ("letters", ("code", "err"), _LETTERS, r"[A-Z]{1,4}-?\d{2,5}", r"(?![0-9a-z])", "(?<=[a-z=: (\\[-])(?![a-z])"),
+    ("vendor", ("ora", "tns", "hy", "ah", "err", "wrn", "msg"), _VENDOR, r"\d{3,6}", r"(?!\d)", "(?![A-Za-z])"),
+    ("yes or no", ("=", ":"), _YES, r"[01]", _NO_MORE, "(?![a-z])"),
 )
 
-_DIGIT = re.compile(r"\d")
 _HIDDEN = {ord(str(d)): 0xE000 + d for d in range(10)}
 SHOWN = {0xE000 + d: str(d) for d in range(10)}
 """Translation table: a kept digit, hidden from every rule about digits, back to the digit."""
@@ -71,22 +53,25 @@ SHOWN = {0xE000 + d: str(d) for d in range(10)}
 class Context:
     """One place where a number stays a word, as regexes on text, on bytes, and on bytes without digits."""
 
+    hints: tuple[str, ...]
     text: re.Pattern[str]
     raw: re.Pattern[bytes]
     bare: re.Pattern[bytes]
 
 
 class Keep:
-    """Find the numbers that stay words: by what stands round them, never by their value alone."""
+    """Find the numbers that stay words."""
 
     def __init__(self, extra: Sequence[str] = ()) -> None:
-        self.contexts = [_context(raw, bare) for _, raw, bare in _CONTEXTS]
-        self.contexts += [_context(pattern, _without_digits(pattern)) for pattern in extra]
+        self.contexts = [_built_in(*parts) for _, *parts in _CONTEXTS]  # type: ignore[arg-type]
+        self.contexts += [_context(("",), pattern, _without_digits(pattern)) for pattern in extra]
 
     def hide(self, text: str) -> str:
         """Return `text` with the digits of kept numbers in a private alphabet (back with `SHOWN`)."""
+        small = text.lower()
         for context in self.contexts:
-            text = context.text.sub(_hidden, text)
+            if any(hint in small for hint in context.hints):
+                text = context.text.sub(_hidden, text)
         return text
 
     def at(self, bare: bytes, raw: bytes) -> tuple[re.Pattern[bytes], ...]:
@@ -94,8 +79,13 @@ class Keep:
         return tuple(c.raw for c in self.contexts if c.bare.search(bare) or c.raw.search(raw))
 
 
-def _context(raw: str, bare: str) -> Context:
-    return Context(re.compile(raw, re.ASCII), re.compile(raw.encode()), re.compile(bare.encode()))
+def _built_in(hints: tuple[str, ...], before: str, number: str, after: str, bare_after: str) -> Context:
+    letters = "[A-Za-z]{0,5}-?" if "A-Z" in number else ""
+    return _context(hints, f"{before}({number}){after}", f"{before}{letters}{bare_after}")
+
+
+def _context(hints: tuple[str, ...], raw: str, bare: str) -> Context:
+    return Context(hints, re.compile(raw, re.ASCII), re.compile(raw.encode()), re.compile(bare.encode()))
 
 
 def _hidden(found: re.Match[str]) -> str:

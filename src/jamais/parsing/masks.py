@@ -1,7 +1,7 @@
 """What of a line is its identity, and what only varies?
 
 The identity never depends on digits, except those of kept numbers (`keep.py`): so the line without digits, which costs
-nothing to make for megabytes at once, is a key to it (`memo.py`).
+nothing to make for megabytes at once, is a key to it (`memo.py`). Hex and random ids go too, letters and all.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import re
 from jamais.parsing.keep import SHOWN, Keep
 from jamais.parsing.secrets import SECRET, hide_secrets
 from jamais.parsing.settings import ParsingSettings
-from jamais.parsing.words import RANDOM, is_random, is_variable
+from jamais.parsing.words import RANDOM, is_named, is_random, is_variable
 
 ANY = "<*>"
 
@@ -21,8 +21,8 @@ HEX_ID = (
     r"(?<![0-9A-Za-z])(?:[0-9a-f]{8,}(?:-[0-9a-f]{4,})*|[0-9A-F]{8,}(?:-[0-9A-F]{4,})*|0[xX][0-9a-fA-F]+)(?![0-9A-Za-z])"
 )
 _HEX_ID = re.compile(HEX_ID)
-_JOINED = re.compile(
-    r"(?<![0-9A-Za-z:])(?:[0-9A-Fa-f]{2}([:-])(?:[0-9A-Fa-f]{2}\1){4,}[0-9A-Fa-f]{2}"  # MAC address, WWN
+_ADDRESS = re.compile(
+    r"(?<![0-9A-Za-z:])(?:[0-9A-Fa-f]{2}([:-])(?:[0-9A-Fa-f]{2}\1){4,}[0-9A-Fa-f]{2}"  # MAC, WWN
     r"|(?:[0-9a-f]{1,4}:){3,7}(?::|[0-9a-f]{1,4}|(?::[0-9a-f]{1,4})+)"  # IPv6
     r"|[0-9a-f]{0,4}::(?=[0-9a-f:]*\d)[0-9a-f]{1,4}(?::[0-9a-f]{1,4})*)(?![0-9A-Za-z:])"
 )
@@ -31,15 +31,18 @@ _REPEATED = re.compile(r"<\*>(?:[.,:/-]?<\*>)+")
 _NO_DIGITS = {ord(str(d)): None for d in range(10)}
 # Private signs: a kept digit is U+E000…E009, then these two, then the user's masks.
 _ANY, _SECRET, _FIRST_MASK = "\ue020", "\ue021", 0xE030
-_SPLIT = re.compile(
-    r"[\"']?[=:]\s?[\"']+|=+|[\s()\[\]{}<>,;\"'|\u3000-\u3002\u3008-\u3011\uff08\uff09\uff0c\uff1a\uff1b\u201c\u201d]+|:(?=\s|$)"
+_WIDE = "\u3000-\u3002\u3008-\u3011\uff08\uff09\uff0c\uff1a\uff1b\u201c\u201d"  # Chinese and Japanese punctuation
+# A word, and whether it is the name of what follows it (`user=`, `"user": `).
+_WORD = re.compile(rf"([^\s()\[\]{{}}<>,;\"'|={_WIDE}]+)(=|[\"']:\s?[\"']?)?")
+# What is left where a number was: nothing, or its signs, between a space or an opening and a space or a closing.
+_GAP = re.compile(
+    r"(?:^|(?<=[\s=(\[{<])|(?<=\":))[-+.,:/%#*]*(?=[\s)\]}>,;]|$)|(?<=\")[-+.%]*(?=\")|(?<=')[-+.%]*(?=')"
 )
-_EDGES = "-_+.:/%#*!?$&~`\\^=:!?"
+# "(18.4 KB)", "[123]", "()": an aside without a word is no part of the sentence.
+_ASIDE = re.compile(rf"[(\[{{<]\s*{_ANY}(?:\s*(?:[KMGT]i?B|B|[munµ]?s|secs?))?\s*[)\]}}>]")
+_EDGES = "-_+.:/%#*!?$&~`\\^"
 _INNER = re.compile(r"[-_.:+/]{2,}")
-# What is left of a number with a unit: "5ms", "1.2 KB", "1h2m3.5s", "1e-05" are one and the same place.
-_UNITS = frozenset(
-    "e x ns us µs μs ms s m h d hm hms h.m.s hm.s m.s K k M G KB kB kb MB GB TB KiB MiB GiB TiB B".split()
-)
+_CACHED_WORDS = 50_000
 
 
 class Masks:
@@ -51,48 +54,54 @@ class Masks:
         self._user = [(re.compile(pattern), name) for name, pattern in settings.masks]
         self._signs = {**SHOWN, ord(_ANY): ANY, ord(_SECRET): SECRET}
         self._signs.update({_FIRST_MASK + i: f"<{name}>" for i, (_, name) in enumerate(self._user)})
+        self._finished: dict[str, str] = {}
 
     def shown(self, text: str) -> str:
         """Return `text` for people: variables as `<*>`, the user's as `<name>`, secrets hidden, kept numbers as is."""
         text = self._marked(text)
-        text = _JOINED.sub(ANY, _HEX_ID.sub(ANY, text))
+        text = _ADDRESS.sub(ANY, _HEX_ID.sub(ANY, text))
         text = RANDOM.sub(lambda found: ANY if is_random(found[0]) else found[0], text)
         text = _NUMBER.sub(ANY, text)
         return _REPEATED.sub(ANY, text).translate(self._signs).strip()
 
     def normal(self, text: str) -> str:
-        """Return the identity form: words one blank apart, without digits save kept ones; `<*>` for paths and ids."""
+        """Return the identity form: words one blank apart, `<*>` for what varies, no digits save kept ones."""
         return " ".join(self.words(text))
 
     def words(self, text: str) -> list[str]:
-        """Return the words of the identity form, at most `max_words`."""
-        text = self._marked(text)
-        text = _JOINED.sub("", _HEX_ID.sub("", text))
-        text = RANDOM.sub(lambda found: _ANY if is_random(found[0]) else found[0], text)
-        bare = text.translate(_NO_DIGITS)
+        """Return the words of the identity form, at most `max_words`; a run of `<*>`, or of one word, counts once."""
+        text = self._marked(text.rstrip())
+        if not text:
+            return []
+        if ":" in text:
+            text = _ADDRESS.sub("", text)
+        text = RANDOM.sub(_id_sign, _HEX_ID.sub("", text))
+        bare = _ASIDE.sub(" ", _GAP.sub(f" {_ANY} ", text.translate(_NO_DIGITS)))
         words: list[str] = []
-        key = ""
-        end = 0
-        for found in _SPLIT.finditer(bare):
-            word = bare[end : found.start()]
-            end = found.end()
-            if word:
-                self._add(words, word, key)
-            key = word if "=" in found[0] or ":" in found[0] else ""
-        if end < len(bare):
-            self._add(words, bare[end:], key)
-        if words:
-            return words[: self.settings.max_words]
-        signs = _INNER.sub("", "".join(bare.split()).strip("-+.,:/%"))
-        return [signs[:16].replace("*", "×")] if signs else []  # "*" is the tree's open place
+        key = last = before = ""
+        for found in _WORD.finditer(bare):
+            word, is_key = found.groups()
+            if key and is_variable(word, key) or is_named(before, last):
+                word = ANY
+            else:
+                word = self._finished.get(word) or self._finish(word)
+            key = found[1] if is_key else ""
+            if word and word != last:
+                words.append(word)
+                before, last = last, word
+        if not words:
+            words = ["".join(bare.split())[:16].replace("*", "×")]  # "*" is the tree's open place
+        return words[: self.settings.max_words]
 
-    def _add(self, words: list[str], word: str, key: str) -> None:
-        if is_variable(word, key):
-            words.append(ANY)
-            return
-        word = _INNER.sub(lambda run: run[0][-1], word).strip(_EDGES)
-        if word and word not in _UNITS:
-            words.append(word.translate(self._signs))
+    def _finish(self, word: str) -> str:
+        if is_variable(word):
+            done = ANY
+        else:
+            done = _INNER.sub(lambda run: run[0][-1], word).strip(_EDGES).translate(self._signs)
+        if len(self._finished) >= _CACHED_WORDS:
+            self._finished.clear()
+        self._finished[word] = done
+        return done
 
     def _marked(self, text: str) -> str:
         """Hide secrets, then the user's variables, then kept numbers, behind private signs."""
@@ -100,3 +109,7 @@ class Masks:
         for index, (pattern, _) in enumerate(self._user):
             text = pattern.sub(chr(_FIRST_MASK + index), text)
         return self.keep.hide(text)
+
+
+def _id_sign(found: re.Match[str]) -> str:
+    return _ANY if is_random(found[0]) else found[0]

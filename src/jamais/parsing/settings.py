@@ -22,6 +22,9 @@ class ParsingSettings:
     """Distinct words at one place, the rest being equal, that make the place variable. `Started`, `Paused`,
     `Resumed`, `Stopped` must stay four templates, so more than 4."""
 
+    names_to_vary: int = 3
+    """The same for names of things (`web-a`, `node_b.rack`), which are rarely words of the program."""
+
     similarity: float = 0.5
     """Share of words [0, 1] that must stay constant when a place turns variable: a template of nothing but
     variables would fit, and hide, everything."""
@@ -39,11 +42,9 @@ class ParsingSettings:
     """Templates whose variable places are summarised, up to about 10 kB each."""
 
     def __post_init__(self) -> None:
-        if self.values_to_vary < 2:
-            raise SettingsError(f"parsing.values_to_vary is {self.values_to_vary}: give 2 or more")
         if not 0.0 <= self.similarity <= 1.0:
             raise SettingsError(f"parsing.similarity is {self.similarity}: give a share between 0 and 1")
-        for name in ("max_words", "max_templates", "memo_capacity", "slot_templates"):
+        for name in ("values_to_vary", "names_to_vary", "max_words", "max_templates", "memo_capacity", "slot_templates"):
             if getattr(self, name) < 2:
                 raise SettingsError(f"parsing.{name} is {getattr(self, name)}: give 2 or more")
         for name, pattern in self.masks:

@@ -14,12 +14,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from jamais.parsing.settings import ParsingSettings
-from jamais.parsing.words import is_decisive
+from jamais.parsing.words import is_decisive, looks_made_up
 
 ANY = "<*>"
 Rows = NDArray[np.int32]
 OPEN = 0
-_DECISIVE_FROM = 1 << 28  # word numbers from here on are decisive words
+_ANY_NUMBER = 1
+_MADE_UP_FROM = 1 << 27  # word numbers from here on are names of things (`Thunderbird_A`)
+_DECISIVE_FROM = 1 << 28  # and from here on decisive words
 
 
 class Group:
@@ -114,12 +116,9 @@ class Group:
         differ = (known != row) & (known != OPEN) & (row != OPEN)
         decisive = (differ & ((known >= _DECISIVE_FROM) | (row >= _DECISIVE_FROM))).any(1)
         distance = differ.sum(1)
-        constant = ((known != OPEN) & (row != OPEN) & ~differ).sum(1)
-        near = ~decisive & (constant >= max(1.0, self.settings.similarity * self.length))
+        near = ~decisive & (distance <= (1 - self.settings.similarity) * self.length)
         near[at] = True
         candidates = np.flatnonzero(near & (distance > 0))
-        if len(candidates) < self.settings.values_to_vary - 1:
-            return None
         seen: set[bytes] = set()
         for candidate in candidates[np.argsort(distance[candidates], kind="stable")]:
             places = differ[candidate]
@@ -127,15 +126,30 @@ class Group:
                 continue
             seen.add(places.tobytes())
             members = np.flatnonzero(near & ~(differ & ~places).any(1))
-            if len(members) >= self.settings.values_to_vary and self._varied(known[members], places):
+            if self._varied(known[members], places):
                 opened = places | (known[members] == OPEN).any(0)
-                if (~opened).sum() >= max(1.0, self.settings.similarity * self.length):
+                if self._still_says_something(row, opened):
                     return members, opened
         return None
 
     def _varied(self, rows: Rows, places: NDArray[np.bool_]) -> bool:
-        wanted = self.settings.values_to_vary
-        return all(len(np.unique(rows[:, p][rows[:, p] != OPEN])) >= wanted for p in np.flatnonzero(places))
+        """Say whether enough distinct values were seen at every one of `places`."""
+        for place in np.flatnonzero(places):
+            values = np.unique(rows[:, place])
+            values = values[values != OPEN]
+            # A variable once seen at this place (a path, a number) speaks for two more words.
+            weight = len(values) + 2 * int(_ANY_NUMBER in values)
+            made_up = bool(((values == _ANY_NUMBER) | ((values >= _MADE_UP_FROM) & (values < _DECISIVE_FROM))).all())
+            if weight < (self.settings.names_to_vary if made_up else self.settings.values_to_vary):
+                return False
+        return True
+
+    def _still_says_something(self, row: Rows, opened: NDArray[np.bool_]) -> bool:
+        """Say whether enough constant words are left, more if the first word, as a rule a verb or a name, opens."""
+        words = row != _ANY_NUMBER
+        left = int((words & ~opened).sum())
+        first = int(words.argmax())
+        return left >= max(2 if opened[first] else 1, self.settings.similarity * int(words.sum()))
 
     def _merge(
         self, members: NDArray[np.int64], opened: NDArray[np.bool_]
@@ -165,8 +179,7 @@ class Tree:
     def __init__(self, settings: ParsingSettings) -> None:
         self.settings = settings
         self.groups: dict[tuple[str, int], Group] = {}
-        self._numbers: dict[str, int] = {ANY: 1}
-        self._n_decisive = 0
+        self._numbers: dict[str, int] = {ANY: _ANY_NUMBER}
 
     def number(self, words: Sequence[str], *, grow: bool) -> Rows:
         """Return the numbers of `words` [n]; an unknown word is new if `grow`, else a number that nothing equals."""
@@ -208,10 +221,6 @@ class Tree:
         return row
 
     def _new(self, word: str) -> int:
-        if is_decisive(word):
-            self._n_decisive += 1
-            number = _DECISIVE_FROM + self._n_decisive
-        else:
-            number = 1 + len(self._numbers) - self._n_decisive
-        self._numbers[word] = number
+        start = _DECISIVE_FROM if is_decisive(word) else _MADE_UP_FROM if looks_made_up(word) else 2
+        self._numbers[word] = number = start + len(self._numbers)
         return number

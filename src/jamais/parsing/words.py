@@ -7,47 +7,64 @@ import re
 RANDOM = re.compile(r"(?<![A-Za-z0-9+/_-])[A-Za-z0-9_-]{16,}={0,2}(?![A-Za-z0-9])")
 _RUNS = re.compile(r"[a-z]+|[A-Z]+|[0-9]+")
 
+# What is left of a number with a unit ("5ms", "1.2 KB", "1h2m3.5s", "1e-05"), and the names in dates.
+_EMPTY = frozenset(
+    (
+        "e x ns us µs μs ms s m h d hm hms h.m.s hm.s m.s sec secs min mins hr hrs K k M G KB kB kb MB GB TB KiB MiB GiB"
+        " TiB B AM PM UTC GMT Mon Tue Wed Thu Fri Sat Sun Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec"
+    ).split()
+)
 _HOST = re.compile(
-    r"(?:[A-Za-z0-9_-]+\.)+(?:com|net|org|edu|gov|mil|local|internal|lan|localdomain)\.?(?::)?$"
-    r"|(?:[A-Za-z0-9_-]*\.){2,}(?:cn|de|ru|jp|uk|fr|kr|tw|it|nl|br|pl|hu|cz|se|ch|at|eu|au|ca|in)\.?(?::)?$"
+    r"[A-Za-z0-9_.-]+\.(?:com|net|org|edu|gov|mil|local|internal|lan|localdomain)(?:\.[a-z]{2})?$"
+    r"|(?:[A-Za-z0-9_-]*\.){2,}(?:cn|de|ru|jp|uk|fr|kr|tw|it|nl|br|pl|hu|cz|se|ch|at|eu|au|ca|in|us)$"
 )
 _NAMING = re.compile(
-    r"(?i)(?:^|[_.-])(?:user|username|login|logname|ruser|rhost|host|hostname|addr|address|ip|path|file|filename|dir|url|uri"
-    r"|client|peer|session|thread|pod|container|tty|dev|device|trace|span|request|name|id)$"
+    r"(?i)(?:^|[_.-])(?:user|username|login|logname|ruser|rhost|host|hostname|addr|address|ip|path|file|filename|dir|url"
+    r"|uri|client|peer|session|thread|pod|container|tty|dev|device|trace|span|request|name|id)$"
 )
+_NAMERS = frozenset("user username account".split())
+_BEFORE_NAMERS = frozenset("for invalid illegal of as Invalid Illegal".split())
 
 # A place where one of these was or may come is never silently a variable: "job … completed" and "job … failed" stay two
 # templates however many other words were seen there.
 _DECISIVE = re.compile(
     r"(?i)fail|error|refus|den(?:y|ied)|reject|time[- ]?d?[- ]?out|abort|kill|crash|lost|unreach|invalid|corrupt|unable|cannot"
     r"|panic|fatal|exception|dead|drop|disconnect|unavail|overflow|exceed|exhaust|expir|mismatch|illegal|unauthor|forbid"
-    r"|violat|missing|unknown|critical|emerg|alert|warn|degrad|stuck|hung|stall|terminat|interrupt|success|succe|accept"
+    r"|violat|missing|unknown|degrad|stuck|hung|stall|terminat|interrupt|succe|accept"
     r"|complete|失败|错误|异常|超时|拒绝|成功|ошибк|отказ|успе"
 )
 _STATE = frozenset(
-    "up down on off true false yes no ok none null nil enabled disabled started stopped paused resumed open opened closed"
-    " running ready active inactive healthy unhealthy online offline".split()
+    "up down on off true false yes no ok enabled disabled started stopped paused resumed open opened"
+    " closed running ready active inactive healthy unhealthy online offline".split()
 )
 
 
 def is_random(token: str) -> bool:
     """Say whether the letters and digits of `token` follow one another as in base64, not as in words."""
-    if not any(c.isdigit() for c in token):
-        return False
     runs = _RUNS.findall(token)
-    digit_runs = sum(run[0].isdigit() for run in runs)
-    return digit_runs >= 3 and len(runs) >= 0.4 * len(token)
+    return sum(run[0] <= "9" for run in runs) >= 3 and len(runs) >= 0.4 * len(token)
+
+
+def is_named(before: str, word: str) -> bool:
+    """Say whether a name comes next: after `for user`, `invalid user`."""
+    return word in _NAMERS and before in _BEFORE_NAMERS
 
 
 def is_variable(word: str, key: str = "") -> bool:
-    """Say whether `word` (without digits), standing after `key=`, is a variable by its looks: path, host, name."""
-    if word[0] == "/" and len(word) > 1 and word.strip("/-.:_"):
+    """Say whether `word` (without digits), perhaps the value of `key`, is a variable by its looks: path, host, name."""
+    bare = word.strip("-.:,/+%#*")
+    if not bare or bare in _EMPTY:
         return True
-    if "/" in word and ("://" in word or word.count("/") > 1) and any(c.isalpha() for c in word):
+    if "/" in word and (word[0] == "/" or "://" in word or word.count("/") > 1):
         return True
-    if key and _NAMING.search(key) and any(c.isalpha() for c in word) and not is_decisive(word):
+    if key and not is_decisive(word) and _NAMING.search(key):
         return True
-    return "." in word and bool(_HOST.match(word))
+    return "." in word and bool(_HOST.match(bare))
+
+
+def looks_made_up(word: str) -> bool:
+    """Say whether `word` looks like the name of a thing rather than a word: `Thunderbird_A`, `web.node-b`."""
+    return not word.isalpha()
 
 
 def is_decisive(word: str) -> bool:
