@@ -1,0 +1,1 @@
+"""How is one line taken apart? One file per family of formats, and detection."""

@@ -1,0 +1,284 @@
+"""Where do the bytes of a log come from: files, globs, compressed or not, pipes, iterables, tables?"""
+
+from __future__ import annotations
+
+import codecs
+import glob
+import gzip
+import io
+import lzma
+import os
+import sys
+import time
+import zlib
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, Any, Protocol
+
+from jamais.errors import InputError, MissingExtraError
+from jamais.sources.tables import table_lines
+
+_GZIP, _XZ, _ZSTD = b"\x1f\x8b", b"\xfd7zXZ\x00", b"\x28\xb5\x2f\xfd"
+_BOMS = ((codecs.BOM_UTF8, ""), (codecs.BOM_UTF16_LE, "utf-16-le"), (codecs.BOM_UTF16_BE, "utf-16-be"))
+_LOOK = 1 << 16
+_NUL_SHARE = 0.05
+"""More NULs than this in the first 64 KiB and it is no text (a copy-truncated log has fewer, all in one run)."""
+
+
+@dataclass
+class Source:
+    """One stream of bytes with a name; `blocks(size)` may be called once."""
+
+    name: str
+    blocks: Callable[[int], Iterator[bytes]]
+    size: int = 0
+    written: float = field(default_factory=time.time)
+    """Seconds since 1970 when it was last written."""
+    bodies: Callable[[int], Iterator[bytes]] | None = None
+    """For plain files: blocks of whole lines without their last line feed, which need no further copy."""
+    from_glob: bool = False
+    """Its place among the others is decided by its first time stamp."""
+    notes: list[str] = field(default_factory=list)
+
+
+class _Reader(Protocol):
+    def read(self, size: int, /) -> bytes: ...
+
+
+def open_sources(data: Any) -> list[Source]:
+    """Turn what a user calls data into sources, in reading order; raises InputError."""
+    if isinstance(data, str) and data == "-":
+        return [_stream("standard input", sys.stdin.buffer)]
+    if isinstance(data, str | os.PathLike):
+        return _paths(os.fspath(data))
+    if isinstance(data, list | tuple) and data and all(_is_path(one) for one in data):
+        return [source for one in data for source in open_sources(one)]
+    if hasattr(data, "read"):
+        return [_stream(str(getattr(data, "name", "stream")), data)]
+    if hasattr(data, "columns") and hasattr(data, "shape"):
+        return [Source("table", lambda size: _from_lines(table_lines(data), size))]
+    if isinstance(data, Iterable):
+        return [Source("lines", lambda size: _from_lines(data, size))]
+    raise InputError(
+        f"cannot read logs from {type(data).__name__}: give a path, a list of paths, '-', a file, lines or a DataFrame"
+    )
+
+
+def text_blocks(source: Source, size: int) -> Iterator[bytes]:
+    """Give UTF-8 blocks of a source: byte-order marks handled, what is no text refused."""
+    blocks = source.blocks(size)
+    first = next(blocks, b"")
+    while 0 < len(first) < 4 and (more := next(blocks, b"")):
+        first += more
+    encoding = None
+    for mark, name in _BOMS:
+        if first.startswith(mark):
+            first, encoding = first[len(mark) :], name
+            break
+    if encoding:
+        decode = codecs.getincrementaldecoder(encoding)("replace").decode
+        source.notes.append(f"{source.name}: {encoding.upper()} read as text")
+        yield decode(first).encode("utf-8", "replace")
+        for block in blocks:
+            yield decode(block).encode("utf-8", "replace")
+        yield decode(b"", True).encode("utf-8", "replace")
+        return
+    _refuse_binary(source.name, first[:_LOOK])
+    if first:
+        yield first
+    yield from blocks
+
+
+def _refuse_binary(name: str, head: bytes) -> None:
+    if not head:
+        return
+    inner = head.strip(b"\0")
+    nul = inner.count(b"\0") / len(head)
+    odd = sum(head.count(bytes([c])) for c in (*range(1, 8), *range(14, 27), 28, 29)) / len(head)
+    if nul > _NUL_SHARE or odd > 0.15 or (not inner and len(head) > 16):
+        raise InputError(
+            f"no text in {name}: it looks like binary data, wanted a log (plain, .gz, .xz or .zst)"
+        )
+
+
+def _is_path(one: object) -> bool:
+    if isinstance(one, os.PathLike):
+        return True
+    return isinstance(one, str) and "\n" not in one and len(one) < 4096 and (one == "-" or _on_disk(one))
+
+
+def _on_disk(text: str) -> bool:
+    return os.path.exists(text) or (any(c in text for c in "*?[") and bool(glob.glob(text)))
+
+
+def _paths(text: str) -> list[Source]:
+    if os.path.exists(text) or not any(c in text for c in "*?["):
+        return [_file(Path(text))]
+    found = [Path(one) for one in sorted(glob.glob(text, recursive=True)) if not os.path.isdir(one)]
+    if not found:
+        raise InputError(f"no file matches {text}: check the pattern, and quote it in a shell")
+    sources = [_file(path) for path in found]
+    for source in sources:
+        source.from_glob = True
+    return sources
+
+
+def _file(path: Path) -> Source:
+    try:
+        status = path.stat()
+        if path.is_dir():
+            raise InputError(f"{path} is a directory, wanted a file: give a pattern such as '{path}/*.log'")
+        with path.open("rb") as file:
+            magic = file.read(6)
+    except FileNotFoundError as wrong:
+        raise InputError(f"no such file: {path}") from wrong
+    except OSError as wrong:
+        raise InputError(f"cannot read {path}: {wrong.strerror or wrong}") from wrong
+    source = Source(str(path), lambda size: iter(()), status.st_size, status.st_mtime)
+    packed = _opener(magic)
+    if packed is None:
+        source.blocks = lambda size: _plain_blocks(path, size)
+        if not magic.startswith(tuple(mark for mark, _ in _BOMS)):
+            source.bodies = lambda size: _plain_bodies(path, size)
+    else:
+        source.blocks = lambda size: _packed_blocks(lambda: packed(path.open("rb")), size, source)
+    return source
+
+
+def _opener(magic: bytes) -> Callable[[Any], _Reader] | None:
+    if magic.startswith(_GZIP):
+        return lambda file: gzip.GzipFile(fileobj=file)
+    if magic.startswith(_XZ):
+        return lambda file: lzma.LZMAFile(file)
+    if magic.startswith(_ZSTD):
+        return _open_zstd
+    return None
+
+
+def _open_zstd(file: IO[bytes]) -> _Reader:
+    try:
+        import zstandard
+    except ImportError as wrong:
+        raise MissingExtraError("reading .zst files", "zstd") from wrong
+    reader: _Reader = zstandard.ZstdDecompressor().stream_reader(file, read_across_frames=True)
+    return reader
+
+
+def _plain_blocks(path: Path, size: int) -> Iterator[bytes]:
+    try:
+        with path.open("rb", buffering=0) as file:
+            while block := file.read(size):
+                yield block
+    except OSError as wrong:
+        raise InputError(f"cannot read {path}: {wrong.strerror or wrong}") from wrong
+
+
+def _plain_bodies(path: Path, size: int) -> Iterator[bytes]:
+    """Look for the last line feed of a block before reading it, so that the block is never cut or copied.
+
+    A last line without an end is given too. A line longer than a block comes cut, as one body.
+    """
+    try:
+        with path.open("rb", buffering=0) as file:
+            at = 0
+            while True:
+                want = _up_to_line_feed(file.fileno(), at, size)
+                block = os.pread(file.fileno(), want, at)
+                if at == 0:
+                    _refuse_binary(str(path), block[:_LOOK])
+                if not block and want:
+                    return
+                while len(block) < want and (
+                    more := os.pread(file.fileno(), want - len(block), at + len(block))
+                ):
+                    block += more
+                yield block
+                at += len(block) + 1
+    except OSError as wrong:
+        raise InputError(f"cannot read {path}: {wrong.strerror or wrong}") from wrong
+
+
+def _up_to_line_feed(descriptor: int, at: int, size: int) -> int:
+    """Give how many bytes from `at` end just before a line feed, about `size`; all that is left near the end."""
+    start = max(0, size - _LOOK)
+    while True:
+        tail = os.pread(descriptor, _LOOK, at + start)
+        if len(tail) < _LOOK or not tail:
+            end = tail.rfind(b"\n")
+            return start + (end if end == len(tail) - 1 and end >= 0 else len(tail)) if tail or start else 0
+        end = tail.rfind(b"\n")
+        if end >= 0:
+            return start + end
+        start += _LOOK
+
+
+def _packed_blocks(opened: Callable[[], _Reader], size: int, source: Source) -> Iterator[bytes]:
+    reader = opened()
+    while True:
+        try:
+            block = reader.read(min(size, 1 << 20))
+        except (EOFError, zlib.error, lzma.LZMAError, gzip.BadGzipFile, OSError) as wrong:
+            source.notes.append(
+                f"truncated: {source.name} is damaged or cut short ({wrong}); what came before is kept"
+            )
+            return
+        except Exception as wrong:
+            if type(wrong).__name__ != "ZstdError":
+                raise
+            source.notes.append(
+                f"truncated: {source.name} is damaged or cut short ({wrong}); what came before is kept"
+            )
+            return
+        if not block:
+            return
+        yield block
+
+
+def _stream(name: str, file: Any) -> Source:
+    source = Source(name, lambda size: iter(()))
+
+    def blocks(size: int) -> Iterator[bytes]:
+        raw = getattr(file, "buffer", file)  # a text file: its bytes
+        read = getattr(raw, "read1", raw.read)
+        first = read(min(size, 1 << 20))
+        if isinstance(first, str):
+            raw, first = _Encoded(raw), first.encode("utf-8", "replace")
+            read = raw.read
+        packed = _opener(first)
+        if packed is not None:
+            rest = io.BytesIO(first + raw.read())
+            yield from _packed_blocks(lambda: packed(rest), size, source)
+            return
+        while first:
+            yield first
+            first = read(min(size, 1 << 20))
+
+    source.blocks = blocks
+    return source
+
+
+class _Encoded:
+    """A text stream without bytes below it (StringIO)."""
+
+    def __init__(self, file: Any) -> None:
+        self._file = file
+
+    def read(self, size: int = -1) -> bytes:
+        return str(self._file.read(size)).encode("utf-8", "replace")
+
+
+def _from_lines(lines: Iterable[Any], size: int) -> Iterator[bytes]:
+    parts: list[bytes] = []
+    held = 0
+    for line in lines:
+        if not isinstance(line, str | bytes):
+            raise InputError(f"expected lines of text, got {type(line).__name__}: give str or bytes")
+        one = line.encode("utf-8", "replace") if isinstance(line, str) else line
+        parts.append(one if one.endswith(b"\n") else one + b"\n")
+        held += len(one)
+        if held > size:
+            yield b"".join(parts)
+            parts, held = [], 0
+    if parts:
+        yield b"".join(parts)
