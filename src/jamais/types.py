@@ -53,3 +53,35 @@ class CancelToken:
     @property
     def cancelled(self) -> bool:
         return self._flag.is_set()
+
+
+@dataclass(frozen=True)
+class Check:
+    """One limit of a guarded update: what was measured, and what would have been too much."""
+
+    name: str
+    value: float
+    limit: float
+
+    @property
+    def passed(self) -> bool:
+        return self.value <= self.limit
+
+
+@dataclass(frozen=True)
+class LearnReport:
+    """What an update did, or would have done; prints as a table."""
+
+    accepted: bool
+    records: int
+    counts: Mapping[str, int]
+    checks: tuple[Check, ...] = ()
+
+    def __str__(self) -> str:
+        lines = [f"{'accepted' if self.accepted else 'refused'}: {self.records:,} records"]
+        lines += [f"  {name:<44}{value:>12,}" for name, value in self.counts.items()]
+        lines += [
+            f"  {check.name:<44}{check.value:>12.4g}  at most {check.limit:.4g}  {'ok' if check.passed else 'BROKEN'}"
+            for check in self.checks
+        ]
+        return "\n".join(lines)

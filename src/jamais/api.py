@@ -1,0 +1,62 @@
+"""Where does a user begin? `fit` and `load`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from jamais import registry
+from jamais.errors import InputError
+from jamais.persistence import VersionStore
+from jamais.types import CancelToken, Listener, silent
+from jamais.watcher import Watcher, recipe_of
+
+TEXT_SUFFIXES = (".log", ".txt", ".json", ".jsonl", ".gz", ".xz", ".zst")
+
+
+def fit(
+    data: Any,
+    kind: str | None = None,
+    out: str | Path | None = None,
+    seed: int = 0,
+    settings: Mapping[str, Any] | None = None,
+    on_event: Listener = silent,
+    cancel: CancelToken | None = None,
+    **changes: Any,
+) -> Watcher:
+    """Learn from scratch what is normal in `data`, and save it as version 1 if `out` names a folder.
+
+    `kind` is "logs" for now. Settings come as a mapping, and the first level of them as keywords too:
+    `fit("app.log", kind="logs", window="60s")`. Raises InputError or SettingsError for what cannot be used.
+    """
+    kind = kind or _kind_of(data)
+    recipe = registry.find(kind).fit(data, {**(settings or {}), **changes}, seed, on_event, cancel)
+    store = VersionStore(out) if out is not None else None
+    watcher = Watcher(recipe, store, store.current if store is not None else None)
+    watcher.note(f"fit on {_shown(data)}")
+    if store is not None:
+        watcher.save()
+    return watcher
+
+
+def load(path: str | Path, version: int | None = None) -> Watcher:
+    """Load a watcher: its newest good version, or the one asked for."""
+    store = VersionStore(path)
+    tree, info = store.load(version)
+    watcher = Watcher(recipe_of(tree, info.kind), store, store.current)
+    watcher.warnings = info.warnings
+    if version is not None and version != store.current:
+        watcher.note(f"from version {version}")
+    return watcher
+
+
+def _kind_of(data: Any) -> str:
+    paths = data if isinstance(data, list | tuple) else [data]
+    if all(isinstance(path, str | Path) and str(path).lower().endswith(TEXT_SUFFIXES) for path in paths):
+        return "logs"
+    raise InputError(f"cannot tell what kind of data {_shown(data)} is: say kind='logs'")
+
+
+def _shown(data: Any) -> str:
+    return str(data) if isinstance(data, str | Path) else type(data).__name__

@@ -1,0 +1,72 @@
+"""What do the parts of the recipe hand to one another while a batch is judged?"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from jamais.sources.records import Records
+from jamais.types import Codes, Floats, Ints
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Records with their events: `events: [n]`, and what their slot values are worth: `slot_nats: [n]`."""
+
+    records: Records
+    events: Codes
+    first_row: int
+    """How many records of the stream came before this batch."""
+    groups: list[str | None] | None = None
+    slot_nats: Floats = field(default_factory=lambda: np.empty(0))
+    slot_why: dict[int, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Reason:
+    """Evidence that is not the rarity of one event: what it says, and what makes two alarms one cause."""
+
+    text: str
+    cause: str
+
+
+@dataclass(frozen=True)
+class Judged:
+    """Scored rows (lines, sessions or windows), not yet verdicts: all columns are [n]."""
+
+    row: Ints
+    score: Floats
+    event: Codes | Ints
+    """The event most responsible, -1 if none."""
+    time: Ints
+    line: Ints
+    reasons: dict[int, Reason] = field(default_factory=dict)
+    """By place in the columns, where something else than the event's rarity decided."""
+    group: list[str | None] | None = None
+    first_row: Ints | None = None
+    last_row: Ints | None = None
+
+    def __len__(self) -> int:
+        return len(self.row)
+
+
+def join(parts: Sequence[Judged | None]) -> Judged | None:
+    """Put judged rows one after the other; None if there are none."""
+    some = [part for part in parts if part is not None and len(part)]
+    if len(some) < 2:
+        return some[0] if some else None
+    starts = np.cumsum([0] + [len(part) for part in some])
+    columns = {
+        name: np.concatenate([getattr(part, name) for part in some])
+        for name in ("row", "score", "event", "time", "line", "first_row", "last_row")
+        if getattr(some[0], name) is not None
+    }
+    reasons = {
+        int(start) + place: reason
+        for start, part in zip(starts, some, strict=False)
+        for place, reason in part.reasons.items()
+    }
+    groups = None if some[0].group is None else [name for part in some for name in part.group or []]
+    return Judged(reasons=reasons, group=groups, **columns)

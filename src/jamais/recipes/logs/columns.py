@@ -1,0 +1,55 @@
+"""Where does encoded fit data wait until all of it has been read? On disk, sixteen bytes a record."""
+
+from __future__ import annotations
+
+import tempfile
+from dataclasses import dataclass
+from typing import IO
+
+import numpy as np
+
+from jamais.types import Codes, Ints
+
+
+@dataclass(frozen=True)
+class Columns:
+    """Encoded records in reading order: `events: [n]`, `times: [n]` (microseconds), `groups: [n]` (-1 = none)."""
+
+    events: Codes
+    times: Ints
+    groups: Codes
+    group_names: list[str]
+
+    def __len__(self) -> int:
+        return len(self.events)
+
+
+class Spool:
+    """Collects encoded batches in unnamed temporary files, so that memory stays bounded by one batch."""
+
+    def __init__(self) -> None:
+        self._files: list[IO[bytes]] = [tempfile.TemporaryFile() for _ in range(3)]  # noqa: SIM115 closed below
+        self._group_numbers: dict[str, int] = {}
+        self.n_records = 0
+
+    def add(self, events: Codes, times: Ints, groups: list[str | None] | None) -> None:
+        """Append one batch; `groups` is None when records are not grouped."""
+        numbers = np.full(len(events), -1, dtype=np.int32)
+        if groups is not None:
+            known = self._group_numbers
+            numbers[:] = [-1 if name is None else known.setdefault(name, len(known)) for name in groups]
+        for file, column in zip(self._files, (events.astype(np.int32), times, numbers), strict=True):
+            file.write(column.tobytes())
+        self.n_records += len(events)
+
+    def columns(self) -> Columns:
+        """Give all that was added, mapped from disk rather than read."""
+        arrays = []
+        for file, dtype in zip(self._files, (np.int32, np.int64, np.int32), strict=True):
+            file.flush()
+            arrays.append(np.memmap(file, dtype=dtype, mode="r") if self.n_records else np.empty(0, dtype))
+        return Columns(arrays[0], arrays[1], arrays[2], list(self._group_numbers))
+
+    def close(self) -> None:
+        for file in self._files:
+            file.close()

@@ -1,0 +1,39 @@
+"""Which session does a record belong to?"""
+
+from __future__ import annotations
+
+import re
+
+from jamais.sources.records import Records
+
+
+class Grouper:
+    """Finds the session of each record: a JSON key, or the first match of a regular expression.
+
+    Of a match, named groups are joined by "/"; else group 1 counts if there is one; else the whole match.
+    """
+
+    def __init__(self, group_by: str) -> None:
+        self.key = group_by
+        self._search = re.compile(group_by.encode())
+        self._plain = self._search.groups > 0 and not self._search.groupindex
+        self.n_without = 0
+
+    def names(self, records: Records) -> list[str | None]:
+        """Give the session of each record `[n]`, None where nothing matches."""
+        names = records.field(self.key)
+        if names is None:
+            names = self._matched(records.raw)
+        self.n_without += sum(name is None for name in names)
+        return names
+
+    def _matched(self, raw: list[bytes]) -> list[str | None]:
+        matches = map(self._search.search, raw)
+        if self._plain:
+            return [None if m is None else (m[1] or b"").decode(errors="replace") for m in matches]
+        if not self._search.groupindex:
+            return [None if m is None else m[0].decode(errors="replace") for m in matches]
+        return [
+            None if m is None else "/".join((part or b"").decode(errors="replace") for part in m.groupdict().values())
+            for m in matches
+        ]

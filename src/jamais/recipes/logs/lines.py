@@ -1,0 +1,72 @@
+"""How is each line judged by itself?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from jamais.detectors.rarity import Rarity, prequential_nats
+from jamais.recipes.logs.batch import Batch, Judged, Reason
+from jamais.recipes.logs.columns import Columns
+from jamais.recipes.logs.surprise import Surprise
+from jamais.recipes.logs.unit import Guide
+from jamais.types import Floats, Ints, StateTree
+
+
+class Lines:
+    """What is known of single lines: how often each template came."""
+
+    def __init__(self) -> None:
+        self.rarity = Rarity()
+
+    def calibrate(self, columns: Columns, share: float, guide: Guide) -> Floats:
+        """Learn all lines; give the scores that the last `share` of them had when they came."""
+        start = round(len(columns) * (1.0 - share))
+        events = np.asarray(columns.events)
+        nats, came_first = prequential_nats(self.rarity, events, start)
+        counts = np.bincount(events)
+        self.rarity.add(np.arange(len(counts)), units=len(events), weight=counts)
+        return nats + np.where(came_first, guide.extra[events[start:]], 0.0)
+
+    def fold(self, canonical: Ints) -> None:
+        self.rarity.fold(canonical)
+
+    def scorer(self, surprise: Surprise, guide: Guide, idle: int | None) -> LineScorer:
+        return LineScorer(surprise)
+
+    def state_dict(self) -> StateTree:
+        return {"rarity": self.rarity.state_dict()}
+
+    def load_state_dict(self, tree: StateTree) -> None:
+        self.rarity.load_state_dict(tree["rarity"])
+
+
+class LineScorer:
+    """Judges lines one by one; holds nothing back."""
+
+    grouped = False
+
+    def __init__(self, surprise: Surprise) -> None:
+        self.surprise = surprise
+        self.n_rows = 0
+
+    def push(self, batch: Batch) -> Judged:
+        n = len(batch.events)
+        nats = self.surprise.nats()[batch.events]
+        judged = Judged(
+            row=np.arange(self.n_rows, self.n_rows + n),
+            score=np.maximum(nats, batch.slot_nats),
+            event=batch.events,
+            time=batch.records.time,
+            line=batch.records.line,
+            reasons={i: Reason(text, f"slot:{batch.events[i]}") for i, text in batch.slot_why.items()},
+        )
+        self.n_rows += n
+        return judged
+
+    def flush(self) -> Iterator[Judged]:
+        return iter(())
+
+    def end(self, names: list[str]) -> Judged | None:
+        return None

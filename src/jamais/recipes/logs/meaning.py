@@ -1,0 +1,114 @@
+"""What does an unseen line mean? How far it is from all known ones, and whether it sounds like trouble."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from jamais.detectors.knn import KNN
+from jamais.memory.cover import CoverMemory
+from jamais.models.tinylogbert.line_encoder import LineEncoder
+from jamais.models.tone import Tone
+from jamais.types import Floats, Ints, StateTree
+
+
+@dataclass(frozen=True)
+class Readings:
+    """What was found out about some texts, row by row."""
+
+    novelty: Floats
+    """[n] share of known templates that are closer to another known one than this text is to any: 0..1."""
+    tone: Floats
+    """[n] how much the text sounds like trouble, 0 = neutral or better, 1 = as bad as text gets; all 0 without severity."""
+    nearest: Ints
+    """[n] the known template next to it."""
+
+
+class Meaning:
+    """The feature memory of known templates, its encoder and the tone prior."""
+
+    def __init__(self, encoder: LineEncoder, memory: CoverMemory, severity: bool) -> None:
+        self.encoder = encoder
+        self.memory = memory
+        self.severity = severity
+        self.owners: dict[int, int] = {}
+        """Exemplar id -> the template it stands for."""
+        self.distances: Floats = np.empty(0)
+
+    def remember(self, texts: Sequence[str], counts: Ints, templates: Ints, time: int) -> None:
+        """Take the vectors of known `templates: [n]` with their `texts` and `counts` into the memory."""
+        if not texts:
+            return
+        vectors = self.encoder.encode(texts)
+        times = np.full(len(texts), time)
+        ids = self.memory.add(vectors, counts=counts, times=times, digest=self.encoder.digest)
+        for exemplar, template in zip(ids.tolist(), templates.tolist(), strict=True):
+            self.owners.setdefault(exemplar, template)
+        alive = set(self.memory.ids.tolist())
+        self.owners = {exemplar: template for exemplar, template in self.owners.items() if exemplar in alive}
+        self.distances = np.sort(self._leave_one_out())
+
+    def known(self, texts: Sequence[str]) -> Readings:
+        """Look at remembered texts as if each had been unknown and all the others known."""
+        distances, ids = self._knn(2).nearest(self.encoder.encode(texts))
+        novelty = np.searchsorted(self.distances, distances[:, -1], side="right") / (len(self.distances) + 1.0)
+        return Readings(novelty, self.tone(texts), self._owners_of(ids[:, -1]))
+
+    def read(self, texts: Sequence[str]) -> Readings:
+        """Look at texts that match no known template."""
+        n = len(texts)
+        tone = self.tone(texts)
+        if not len(self.memory.rows) or not n:
+            return Readings(np.ones(n), tone, np.full(n, -1, dtype=np.int64))
+        distances, ids = self._knn(1).nearest(self.encoder.encode(texts))
+        novelty = np.searchsorted(self.distances, distances[:, 0], side="right") / (len(self.distances) + 1.0)
+        return Readings(novelty, tone, self._owners_of(ids[:, 0]))
+
+    def tone(self, texts: Sequence[str]) -> Floats:
+        """Give the tone of texts `[n]`; 0 for all when the prior is switched off."""
+        if not self.severity or not texts:
+            return np.zeros(len(texts))
+        return np.clip(Tone.shipped().score(texts), 0.0, None)
+
+    def words(self, text: str) -> list[str]:
+        """Name the words that carry the tone of a text."""
+        return [word for word, weight in Tone.shipped().words(text) if weight > 0] if self.severity else []
+
+    def _knn(self, n_neighbors: int) -> KNN:
+        return KNN(n_neighbors=n_neighbors, metric="cosine", memory=self.memory)
+
+    def _owners_of(self, ids: Ints) -> Ints:
+        return np.array([self.owners.get(exemplar, -1) for exemplar in ids.tolist()], dtype=np.int64)
+
+    def _leave_one_out(self) -> Floats:
+        return self._knn(2).nearest(self.memory.rows)[0][:, -1]
+
+    def copy(self) -> Meaning:
+        """Copy the memory; the encoder is shared, as nothing changes it."""
+        memory = CoverMemory()
+        memory.load_state_dict(copy.deepcopy(self.memory.state_dict()))
+        new = Meaning(self.encoder, memory, self.severity)
+        new.owners, new.distances = dict(self.owners), self.distances
+        return new
+
+    def state_dict(self) -> StateTree:
+        return {
+            "encoder": self.encoder.state_dict(),
+            "memory": self.memory.state_dict(),
+            "exemplars": np.array(list(self.owners), dtype=np.int64),
+            "templates": np.array(list(self.owners.values()), dtype=np.int64),
+            "distances": self.distances,
+            "tone_digest": Tone.shipped().digest if self.severity else None,
+        }
+
+    @classmethod
+    def from_state(cls, tree: StateTree, severity: bool) -> Meaning:
+        memory = CoverMemory()
+        memory.load_state_dict(tree["memory"])
+        meaning = cls(LineEncoder.from_state(tree["encoder"]), memory, severity)
+        meaning.owners = dict(zip(tree["exemplars"].tolist(), tree["templates"].tolist(), strict=True))
+        meaning.distances = np.asarray(tree["distances"], dtype=np.float64)
+        return meaning

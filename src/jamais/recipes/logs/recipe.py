@@ -1,0 +1,230 @@
+"""The story of logs: what is learned from lines, and how it becomes verdicts."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from jamais.detectors.calibration import Calibration
+from jamais.errors import InputError
+from jamais.memory.cover import CoverMemory
+from jamais.models.tinylogbert.line_encoder import LineEncoder
+from jamais.parsing.memo import LineMemo
+from jamais.parsing.parser import TemplateParser
+from jamais.parsing.slots import SlotTable
+from jamais.recipes.logs.columns import Columns
+from jamais.recipes.logs.confirmed import Confirmed
+from jamais.recipes.logs.facts import Facts
+from jamais.recipes.logs.groups import Grouper
+from jamais.recipes.logs.learner import Learner
+from jamais.recipes.logs.lexicon import Lexicon
+from jamais.recipes.logs.lines import Lines
+from jamais.recipes.logs.meaning import Meaning
+from jamais.recipes.logs.quarantine import Quarantine
+from jamais.recipes.logs.scorer import LogScorer
+from jamais.recipes.logs.sessions import Sessions
+from jamais.recipes.logs.settings import LogSettings
+from jamais.recipes.logs.surprise import Surprise, meaning_nats
+from jamais.recipes.logs.unit import Guide, Unit
+from jamais.recipes.logs.updates import feed, learn_trusted, learn_unknown
+from jamais.recipes.logs.verdicts import Verdicts
+from jamais.recipes.logs.windows import Windows
+from jamais.settings import as_tree, override
+from jamais.sources.assembler import RecordAssembler
+from jamais.sources.reader import RecordReader, open_records
+from jamais.types import CancelToken, Floats, LearnReport, Listener, StateTree, silent
+
+FEWEST_RECORDS = 100
+
+
+class LogRecipe:
+    """All that is known of some logs. Scoring reads it, learning makes a new one: it never changes in use."""
+
+    kind = "logs"
+
+    def __init__(self, settings: LogSettings, seed: int = 0) -> None:
+        self.settings = settings
+        self.seed = seed
+        self.alarm_rate = settings.alarm_rate
+        self.parser = TemplateParser(settings.parsing)
+        self.slots = SlotTable()
+        self.unit = _unit(settings)
+        self.calibration = Calibration()
+        self.facts = Facts()
+        self.said: list[str] = []
+        self.confirmed = Confirmed()
+        self.quarantine = Quarantine()
+        self._meaning: Meaning | None = None
+
+    @classmethod
+    def fit(
+        cls,
+        data: Any,
+        settings: Mapping[str, Any],
+        seed: int = 0,
+        listener: Listener = silent,
+        cancel: CancelToken | None = None,
+    ) -> LogRecipe:
+        """Learn from scratch what is normal in `data`."""
+        recipe = cls(override(LogSettings(), settings), seed)
+        learner = Learner(recipe.parser, recipe.slots, recipe.settings)
+        learner.read(data, listener, cancel)
+        if learner.facts.records < FEWEST_RECORDS:
+            raise InputError(f"{learner.facts.records} records to fit on: give at least {FEWEST_RECORDS} of normal life")
+        texts, counts = recipe.parser.texts, np.bincount(learner.columns().events, minlength=len(recipe.parser))
+        encoder = LineEncoder.train(
+            texts, counts.tolist(), settings=recipe.settings.encoder, seed=seed, listener=listener, cancel=cancel
+        )
+        memory = CoverMemory(recipe.settings.memory.capacity)
+        recipe._meaning = Meaning(encoder, memory, recipe.settings.severity)
+        recipe.take(learner, recipe.settings.calibration_share)
+        if recipe.settings.alarms_per_day is not None:
+            recipe.alarm_rate = recipe.rate_for(recipe.settings.alarms_per_day)
+        return recipe
+
+    def learned(
+        self, data: Any, trust: str = "normal", listener: Listener = silent, cancel: CancelToken | None = None
+    ) -> tuple[LogRecipe, LearnReport]:
+        """Give a recipe that knows `data`, too, and what that would change; this one stays as it is."""
+        new = self.copy()
+        if trust == "normal":
+            return new, learn_trusted(self, new, data, listener, cancel)
+        return new, learn_unknown(self, new, data, listener, cancel)
+
+    def fed(self, data: Any, labels: Any) -> tuple[LogRecipe, LearnReport]:
+        """Give a recipe that knows a person's answers, too."""
+        new = self.copy()
+        return new, feed(self, new, data, labels)
+
+    def scorer(self, idle: int | None = None) -> LogScorer:
+        """Give what scores one stream of records; `idle` (microseconds) closes silent sessions."""
+        lexicon = Lexicon(self.parser)
+        surprise = Surprise(self.unit.rarity, self.meaning, lexicon, self.confirmed)
+        return LogScorer(
+            lexicon,
+            LineMemo(self.parser.masks, self.settings.parsing.memo_capacity),
+            self.slots,
+            Grouper(self.settings.group_by) if self.settings.group_by else None,
+            self.unit.scorer(surprise, self._guide(), idle),
+            Verdicts(self.calibration, self.alarm_rate, surprise),
+        )
+
+    @property
+    def meaning(self) -> Meaning:
+        assert self._meaning is not None
+        return self._meaning
+
+    def batches(self, data: Any) -> RecordReader:
+        """Open data for reading."""
+        return open_records(data, options=self.settings.reading)
+
+    def assembler(self) -> RecordAssembler:
+        """Give what makes records of data that comes in pieces, in the format of the fit data."""
+        return RecordAssembler(self.settings.reading, self.facts.format or None)
+
+    def with_alarm_rate(self, rate: float) -> LogRecipe:
+        """Give the same recipe with another alarm rate."""
+        new = copy.copy(self)
+        new.alarm_rate = rate
+        return new
+
+    def meaning_of_rate(self) -> str:
+        """Say what the alarm rate means for a person who gets the alarms."""
+        pace = self.facts.rows_per_day()
+        a_day = f"about {self.alarm_rate * pace:,.3g} false alarms a day at the pace of this data; " if pace else ""
+        n, finest = self.calibration.n_rows, self.calibration.finest_rate
+        beyond = "" if self.alarm_rate >= finest else ", below that p-values are extrapolated"
+        return f"{a_day}{n:,} calibration rows support rates down to {finest:.2g}{beyond}"
+
+    def rate_for(self, alarms_per_day: float) -> float:
+        """Give the alarm rate that makes so many alarms a day at the pace of the fit data."""
+        pace = self.facts.rows_per_day()
+        if pace is None:
+            raise InputError("the fit data has no times to tell its pace: set alarm_rate instead of alarms_per_day")
+        return min(0.5, alarms_per_day / pace)
+
+    def take(self, learner: Learner, share: float) -> None:
+        """Learn what a learner has read: vectors of new templates, then counts and calibration."""
+        columns = learner.columns()
+        canonical = self.parser.canonical()
+        self.unit.fold(canonical)
+        columns = Columns(canonical[columns.events].astype(np.int32), columns.times, columns.groups, columns.group_names)
+        self._remember(columns, learner.facts)
+        scores = self.unit.calibrate(columns, share, self._guide())
+        self.calibration_of(scores)
+        rows = len(scores) if share == 1.0 else round(len(scores) / share)
+        self.facts = self.facts.joined(replace(learner.facts, rows=rows))
+        self.said = list(dict.fromkeys([*self.said, *learner.said]))
+        learner.close()
+
+    def calibration_of(self, scores: Floats) -> None:
+        """Add the scores of more normal rows to the calibration."""
+        fresh = Calibration()
+        fresh.fit(scores)
+        self.calibration.merge(fresh)
+
+    def refresh(self, columns: Columns, facts: Facts) -> None:
+        """Count more rows of known templates; no vector and no template is added."""
+        if len(columns):
+            self.calibration_of(self.unit.calibrate(columns, 1.0, self._guide()))
+        self.facts = self.facts.joined(facts)
+
+    def _remember(self, columns: Columns, facts: Facts) -> None:
+        counts = np.bincount(columns.events, minlength=len(self.parser))
+        known = set(self.meaning.owners.values())
+        new = np.array([event for event in np.flatnonzero(counts).tolist() if event not in known], dtype=np.int64)
+        self.meaning.remember([self.parser.texts[event] for event in new], counts[new], new, facts.last_time)
+
+    def _guide(self) -> Guide:
+        sources: dict[str, int] = {}
+        source_of = [sources.setdefault(context.partition("\x1f")[2], len(sources)) for context in self.parser.contexts]
+        extra = meaning_nats(self.meaning.known(self.parser.texts))
+        return Guide(extra, np.array(source_of, dtype=np.int64), list(sources))
+
+    def copy(self) -> LogRecipe:
+        new = LogRecipe(self.settings, self.seed)
+        for name in ("alarm_rate", "facts", "said"):
+            setattr(new, name, copy.copy(getattr(self, name)))
+        for name in ("parser", "slots", "unit", "calibration"):
+            getattr(new, name).load_state_dict(copy.deepcopy(getattr(self, name).state_dict()))
+        new.confirmed, new.quarantine = self.confirmed.copy(), self.quarantine.copy()
+        new._meaning = self.meaning.copy()
+        return new
+
+    def state_dict(self) -> StateTree:
+        return {
+            "settings": as_tree(self.settings),
+            "seed": self.seed,
+            "alarm_rate": self.alarm_rate,
+            "facts": self.facts.tree(),
+            "said": self.said,
+            "parser": self.parser.state_dict(),
+            "slots": self.slots.state_dict(),
+            "unit": self.unit.state_dict(),
+            "calibration": self.calibration.state_dict(),
+            "confirmed": self.confirmed.state_dict(),
+            "quarantine": self.quarantine.state_dict(),
+            "meaning": self.meaning.state_dict(),
+        }
+
+    @classmethod
+    def from_state(cls, tree: StateTree) -> LogRecipe:
+        """Become the recipe that was saved."""
+        recipe = cls(override(LogSettings(), tree["settings"]), int(tree["seed"]))
+        recipe.alarm_rate = float(tree["alarm_rate"])
+        recipe.facts = Facts(**tree["facts"])
+        recipe.said = list(tree["said"])
+        for name in ("parser", "slots", "unit", "calibration", "confirmed", "quarantine"):
+            getattr(recipe, name).load_state_dict(tree[name])
+        recipe._meaning = Meaning.from_state(tree["meaning"], recipe.settings.severity)
+        return recipe
+
+
+def _unit(settings: LogSettings) -> Unit:
+    if settings.group_by:
+        return Sessions(settings.sessions)
+    return Windows(settings.window) if settings.window else Lines()

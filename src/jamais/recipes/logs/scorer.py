@@ -1,0 +1,90 @@
+"""From records to verdicts: one pass that changes nothing it was given."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Protocol
+
+import numpy as np
+import polars as pl
+
+from jamais.parsing.memo import LineMemo
+from jamais.parsing.slots import SlotTable
+from jamais.recipes.logs.batch import Batch, Judged
+from jamais.recipes.logs.groups import Grouper
+from jamais.recipes.logs.lexicon import Lexicon
+from jamais.recipes.logs.verdicts import Verdicts
+from jamais.sources.records import Records
+from jamais.types import Codes, Floats
+
+
+class UnitScorer(Protocol):
+    """Judges lines, sessions or windows."""
+
+    grouped: bool
+    """Whether a row is a session or window rather than a line."""
+
+    def push(self, batch: Batch) -> Judged | None: ...
+
+    def flush(self) -> Iterator[Judged]: ...
+
+    def end(self, names: list[str]) -> Judged | None: ...
+
+
+class LogScorer:
+    """Pushes batches of records through lexicon, unit and verdicts; owns all that grows on the way."""
+
+    def __init__(
+        self,
+        lexicon: Lexicon,
+        memo: LineMemo,
+        slots: SlotTable,
+        grouper: Grouper | None,
+        unit: UnitScorer,
+        verdicts: Verdicts,
+    ) -> None:
+        self.lexicon, self.memo, self.slots = lexicon, memo, slots
+        self.grouper, self.unit, self.verdicts = grouper, unit, verdicts
+        self.n_records = 0
+        self._probes: dict[int, Callable[[bytes], tuple[float, str] | None]] = {}
+        for event in range(lexicon.n_known):
+            probe = slots.probe(event)
+            if probe is not None:
+                self._probes[event] = probe
+
+    def push(self, records: Records) -> pl.DataFrame | None:
+        """Score a batch; give the verdicts that are decided by now, None if there are none."""
+        if not len(records):
+            return None
+        events = self.memo.codes(records.blob, records.raw, self.lexicon.resolver(records))
+        slot_nats, slot_why = self._probe(records, events)
+        groups = self.grouper.names(records) if self.grouper is not None else None
+        judged = self.unit.push(Batch(records, events, self.n_records, groups, slot_nats, slot_why))
+        self.n_records += len(records)
+        return None if judged is None else self.verdicts.frame(judged)
+
+    def end(self, names: list[str]) -> pl.DataFrame | None:
+        """Close the named sessions."""
+        judged = self.unit.end(names)
+        return None if judged is None else self.verdicts.frame(judged)
+
+    def flush(self) -> Iterator[pl.DataFrame]:
+        """Decide all that is still open."""
+        for judged in self.unit.flush():
+            yield self.verdicts.frame(judged)
+
+    def empty(self) -> pl.DataFrame:
+        """Give a frame without rows."""
+        return self.verdicts.empty(grouped=self.unit.grouped)
+
+    def _probe(self, records: Records, events: Codes) -> tuple[Floats, dict[int, str]]:
+        nats, why = np.zeros(len(events)), {}
+        if self._probes:
+            watched = np.zeros(len(self.lexicon), dtype=bool)
+            watched[list(self._probes)] = True
+            raw, probes = records.raw, self._probes
+            for i in np.flatnonzero(watched[events]).tolist():
+                found = probes[int(events[i])](raw[i])
+                if found is not None:
+                    nats[i], why[i] = found
+        return nats, why

@@ -1,0 +1,85 @@
+"""How is each session judged? By its rarest event, or by its silence."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from jamais.detectors.bags import Bags
+from jamais.detectors.rarity import Rarity
+from jamais.detectors.silence import Waits, silence_nats
+from jamais.recipes.logs.columns import Columns
+from jamais.recipes.logs.session_scorer import SessionScorer
+from jamais.recipes.logs.settings import SessionSettings
+from jamais.recipes.logs.surprise import Surprise
+from jamais.recipes.logs.unit import Guide
+from jamais.recipes.logs.walk import Walk
+from jamais.types import Bools, Floats, Ints, StateTree
+
+
+class Sessions:
+    """What is known of sessions: in how many each event came, and how long each state waits for more."""
+
+    def __init__(self, settings: SessionSettings) -> None:
+        self.settings = settings
+        self.rarity = Rarity()
+        self.bags = Bags(settings.capacity)
+        self.waits = Waits(settings.margin)
+        self.waits_after = Waits(settings.margin)
+        """By the last event alone: for bags that were seen too seldom."""
+
+    def calibrate(self, columns: Columns, share: float, guide: Guide) -> Floats:
+        """Learn all of `columns` and give the scores that its last `share` of sessions had when they came.
+
+        Rarity counts what came before each session; silence is judged by the waits of the earlier sessions.
+        """
+        walk = Walk(columns, self.bags)
+        start = round(walk.n_sessions * (1.0 - share))
+        rarity = self._count(walk, start, guide.extra)
+        self._learn_waits(walk, walk.session < start)
+        silence = [
+            silence_nats(self.waits, self.waits_after, int(walk.states[i]), int(walk.event[i]), float(walk.wait[i]))
+            for i in walk.last[start:]
+        ]
+        self._learn_waits(walk, walk.session >= start)
+        return np.maximum(rarity, np.array(silence))
+
+    def _count(self, walk: Walk, start: int, extra: Floats) -> Floats:
+        """Count all sessions and give those from `start` on the surprise of their rarest event as it came."""
+        self.rarity.grow(len(extra))
+        counts, units = self.rarity.counts, self.rarity.units
+        scores = np.zeros(walk.n_sessions - start)
+        for session, events in enumerate(walk.events):
+            if session >= start:
+                nats = -np.log((counts[events] + 0.5) / (units + 1.0))
+                scores[session - start] = (nats + np.where(counts[events] == 0, extra[events], 0.0)).max()
+            counts[events] += 1.0
+            units += 1.0
+        self.rarity.units = units
+        return scores
+
+    def _learn_waits(self, walk: Walk, chosen: Bools) -> None:
+        rows = chosen & (walk.wait >= 0)
+        self.waits.add(walk.states[rows], walk.wait[rows], walk.ended[rows])
+        self.waits_after.add(walk.event[rows], walk.wait[rows], walk.ended[rows])
+
+    def fold(self, canonical: Ints) -> None:
+        self.rarity.fold(canonical)
+        self.waits.fold(self.bags.fold(canonical))
+        self.waits_after.fold(canonical)
+
+    def scorer(self, surprise: Surprise, guide: Guide, idle: int | None) -> SessionScorer:
+        return SessionScorer(self.bags.fork(), self.waits, self.waits_after, surprise, self.settings.max_open, idle)
+
+    def state_dict(self) -> StateTree:
+        return {
+            "rarity": self.rarity.state_dict(),
+            "bags": self.bags.state_dict(),
+            "waits": self.waits.state_dict(),
+            "waits_after": self.waits_after.state_dict(),
+        }
+
+    def load_state_dict(self, tree: StateTree) -> None:
+        self.rarity.load_state_dict(tree["rarity"])
+        self.bags.load_state_dict(tree["bags"])
+        self.waits.load_state_dict(tree["waits"])
+        self.waits_after.load_state_dict(tree["waits_after"])

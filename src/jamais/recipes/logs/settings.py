@@ -1,0 +1,86 @@
+"""What may be set for logs, in which unit, and why is the default what it is?"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+
+from jamais.models.tinylogbert.line_encoder import EncoderSettings
+from jamais.parsing.settings import ParsingSettings
+from jamais.settings import microseconds
+from jamais.sources.reader import ReadingSettings
+
+
+@dataclass(frozen=True)
+class MemorySettings:
+    """The memory of normal vectors."""
+
+    capacity: int = 10_000
+    """Vectors kept. One per distinct template; 10,000 of width 256 take 10 MB, and few systems have as many."""
+    n_neighbors: int = 1
+    """Nearest vectors looked at. 1: one remembered template is enough to make a line known."""
+
+
+@dataclass(frozen=True)
+class SessionSettings:
+    """Sessions (`group_by`)."""
+
+    capacity: int = 5_000
+    """Distinct bags of events kept. HDFS has some 300; beyond the capacity only the last event counts."""
+    margin: float = 3.0
+    """Times the longest wait ever seen before silence counts in full: slow days are not incidents."""
+    max_open: int = 1_000_000
+    """Sessions held open while scoring, about 250 bytes each. Beyond it the longest idle half is closed."""
+
+
+@dataclass(frozen=True)
+class LogSettings:
+    """All that `fit` on logs can be told; every version stores it."""
+
+    group_by: str | None = None
+    """Regular expression whose group 1 (or named groups, or whole match) names a line's session; for JSON a key."""
+    window: str | None = None
+    """"20" lines or "60s" of time that are scored together; with a time a silent service shows as a count of 0."""
+    alarm_rate: float = 0.001
+    """Share of normal rows that may alarm. One in a thousand: a person can look at what is left."""
+    alarms_per_day: float | None = None
+    """Sets the alarm rate at the pace of the fit data instead."""
+    method: str = "knn"
+    """Detector over the memory of vectors: "knn"."""
+    severity: bool = True
+    """Add the tone prior: an unseen line that sounds like trouble is worse than an unseen harmless one."""
+    keep_raw: bool = False
+    """Store and show lines unmasked. Off: what a watcher keeps may end up in tickets and chats."""
+    calibration_share: float = 0.3
+    """Last share of the fit data, in time, that calibrates p-values."""
+    reading: ReadingSettings = field(default_factory=ReadingSettings)
+    parsing: ParsingSettings = field(default_factory=ParsingSettings)
+    encoder: EncoderSettings = field(default_factory=EncoderSettings)
+    memory: MemorySettings = field(default_factory=MemorySettings)
+    sessions: SessionSettings = field(default_factory=SessionSettings)
+
+    def __post_init__(self) -> None:
+        if self.group_by and self.window:
+            raise ValueError("group_by and window exclude each other: choose one")
+        if not 0 < self.alarm_rate < 1:
+            raise ValueError("the alarm rate is a share between 0 and 1, for example 0.001")
+        if not 0 < self.calibration_share < 1:
+            raise ValueError("calibration_share is a share between 0 and 1, for example 0.3")
+        if self.method != "knn":
+            raise ValueError("the method is 'knn'; other detectors come with a later version")
+        if self.window:
+            window_size(self.window)
+        if self.group_by:
+            try:
+                re.compile(self.group_by)
+            except re.error as error:
+                raise ValueError(f"group_by is no regular expression: {error}") from None
+
+
+def window_size(window: str) -> tuple[int, bool]:
+    """Read a window: its size, and whether that is microseconds (True) or lines (False)."""
+    if window.isdigit():
+        if int(window) < 1:
+            raise ValueError("a window holds at least one line")
+        return int(window), False
+    return microseconds(window), True

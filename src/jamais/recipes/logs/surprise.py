@@ -1,0 +1,76 @@
+"""How surprising is each event? The one formula for a line, in nats."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from jamais.detectors.rarity import Rarity
+from jamais.recipes.logs.confirmed import Confirmed
+from jamais.recipes.logs.lexicon import Lexicon
+from jamais.recipes.logs.meaning import Meaning, Readings
+from jamais.types import Floats, Ints
+
+NOVELTY_NATS = 2.0
+TONE_NATS = 4.0
+
+
+def meaning_nats(readings: Readings) -> Floats:
+    """Give what distance and tone add to the surprise of texts `[n]` never seen before."""
+    return NOVELTY_NATS * readings.novelty + TONE_NATS * readings.tone
+
+
+class Surprise:
+    """The surprise of every event of a lexicon: rarity for known templates, rarity and meaning for unseen texts."""
+
+    def __init__(self, rarity: Rarity, meaning: Meaning, lexicon: Lexicon, confirmed: Confirmed) -> None:
+        self.lexicon = lexicon
+        self.confirmed = confirmed
+        self.meaning = meaning
+        self.rarity = rarity
+        self._nats = self._told(rarity.nats(lexicon.n_known), 0)
+        self.readings: dict[int, tuple[float, float, int]] = {}
+        """Unseen event -> novelty, tone, nearest known template."""
+
+    def nats(self) -> Floats:
+        """Give the surprise `[len(lexicon)]` of all events so far; new texts are read on the way."""
+        missing = range(len(self._nats), len(self.lexicon))
+        if missing:
+            readings = self.meaning.read([self.lexicon.texts[event] for event in missing])
+            for place, event in enumerate(missing):
+                self.readings[event] = (
+                    float(readings.novelty[place]),
+                    float(readings.tone[place]),
+                    int(readings.nearest[place]),
+                )
+            never = -np.log(0.5 / (self.rarity.units + 1.0))
+            told = self._told(never + meaning_nats(readings), missing.start)
+            self._nats = np.concatenate([self._nats, told])
+        return self._nats
+
+    def _told(self, nats: Floats, first: int) -> Floats:
+        """Put answers of people in place of what was counted, for the events from `first` on."""
+        if len(self.confirmed):
+            for place in range(len(nats)):
+                nats[place] = self.confirmed.nats(self.lexicon.ids[first + place], float(nats[place]))
+        return nats
+
+    def why(self, event: int) -> str:
+        """Say why an event is surprising."""
+        text = self.lexicon.texts[event]
+        if self.confirmed.is_abnormal(self.lexicon.ids[event]):
+            return f"confirmed abnormal before: {text}"
+        if event not in self.readings:
+            times = int(self.rarity.counts[event]) if event < len(self.rarity.counts) else 0
+            return f"rare: in {times:,} of {int(self.rarity.units):,} before: {text}"
+        words = self.meaning.words(text) if self.readings[event][1] > 0 else []
+        trouble = f"; sounds like trouble ({', '.join(words)})" if words else ""
+        return f"never seen: {text}{trouble}"
+
+    def nearest(self, events: Ints) -> list[str]:
+        """Give the text of the known template next to each event; a known one is its own."""
+        texts = self.lexicon.texts
+        found = []
+        for event in events.tolist():
+            place = self.readings[event][2] if event in self.readings else event
+            found.append(texts[place] if place >= 0 else "")
+        return found

@@ -1,0 +1,176 @@
+"""How does a recipe take in more: vouched-for data, unknown data, and answers of people?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import polars as pl
+
+from jamais.errors import Cancelled, InputError
+from jamais.recipes.logs.columns import Columns
+from jamais.recipes.logs.learner import Learner
+from jamais.types import NO_TIME, Bools, CancelToken, Check, Event, LearnReport, Listener
+
+if TYPE_CHECKING:
+    from jamais.recipes.logs.recipe import LogRecipe
+
+MOST_CHANGED = 0.01
+"""Share of what was normal, weighted by how often it came, that one update may turn abnormal."""
+
+
+def learn_trusted(
+    old: LogRecipe, new: LogRecipe, data: Any, listener: Listener, cancel: CancelToken | None
+) -> LearnReport:
+    """Let `new` learn all of `data`; refuse it if that breaks what is remembered."""
+    known = len(new.parser)
+    learner = Learner(new.parser, new.slots, new.settings)
+    learner.read(data, listener, cancel)
+    records = learner.facts.records
+    if not records:
+        return LearnReport(True, 0, {"new templates": 0})
+    ids = [new.parser.ids[event] for event in np.unique(learner.columns().events).tolist()]
+    bad = sum(old.confirmed.is_abnormal(item) for item in ids)
+    new.take(learner, 1.0)
+    for item in ids:
+        new.quarantine.release(item)
+    checks = (
+        Check("normal items that would now alarm (share)", changed_share(old, new), MOST_CHANGED),
+        Check("items confirmed abnormal in this data", float(bad), 0.0),
+        Check("vectors in memory", float(len(new.meaning.memory)), float(new.settings.memory.capacity)),
+        Check("templates", float(len(new.parser)), float(new.settings.parsing.max_templates)),
+    )
+    counts = {"new templates": len(new.parser) - known, "templates": len(new.parser)}
+    return LearnReport(all(check.passed for check in checks), records, counts, checks)
+
+
+def changed_share(old: LogRecipe, new: LogRecipe) -> float:
+    """Give the share of remembered normal life whose templates alarm in `new` though they did not in `old`."""
+    n = len(old.unit.rarity.counts)
+    if not n:
+        return 0.0
+    before = old.calibration.p_value(old.unit.rarity.nats(n))[0] > old.alarm_rate
+    after = new.calibration.p_value(new.unit.rarity.nats(n))[0] <= new.alarm_rate
+    canonical = new.parser.canonical()[:n]
+    counts = old.unit.rarity.counts
+    return float(counts[before & after[canonical]].sum() / max(counts.sum(), 1.0))
+
+
+def learn_unknown(
+    old: LogRecipe, new: LogRecipe, data: Any, listener: Listener, cancel: CancelToken | None
+) -> LearnReport:
+    """Let rows that look normal refresh counts and dates; the others wait in quarantine."""
+    sifted = Sifter(old)
+    sifted.read(data, listener, cancel)
+    columns, normal = sifted.columns, sifted.normal
+    kept = Columns(columns.events[normal], columns.times[normal], columns.groups[normal], columns.group_names)
+    new.refresh(kept, sifted.facts)
+    for item, text, count, time in sifted.abnormal_items():
+        new.quarantine.add(item, text, count, time)
+    counts = {
+        "records that looked normal and were learned": int(normal.sum()),
+        "records held back": int((~normal).sum()),
+        "items in quarantine": len(new.quarantine),
+    }
+    return LearnReport(True, len(columns), counts)
+
+
+class Sifter:
+    """Scores data and keeps it encoded, so that what looked normal can be learned without reading twice."""
+
+    def __init__(self, recipe: LogRecipe) -> None:
+        self.scorer = recipe.scorer()
+        self.learner = Learner(recipe.parser, recipe.slots, recipe.settings)
+        self.recipe = recipe
+        self._spans: list[tuple[int, int]] = []
+        self._groups: set[str] = set()
+
+    def read(self, data: Any, listener: Listener, cancel: CancelToken | None) -> None:
+        reader = self.recipe.batches(data)
+        for records in reader:
+            if cancel is not None and cancel.cancelled:
+                raise Cancelled("cancelled while reading; nothing was changed")
+            events = self.scorer.memo.codes(records.blob, records.raw, self.scorer.lexicon.resolver(records))
+            self.learner.add(records, events)
+            self._note(self.scorer.push(records))
+            listener(Event("reading", reader.bytes_done, reader.bytes_total, {"records": self.scorer.n_records}))
+        for frame in self.scorer.flush():
+            self._note(frame)
+        self.columns = self.learner.columns()
+        self.facts = self.learner.facts
+        self.normal = self._normal()
+
+    def abnormal_items(self) -> Iterable[tuple[str, str, int, int]]:
+        """List the unseen items among what was held back: id, text, count, last time."""
+        events, times = np.asarray(self.columns.events)[~self.normal], np.asarray(self.columns.times)[~self.normal]
+        lexicon = self.scorer.lexicon
+        for event in np.unique(events).tolist():
+            if event >= lexicon.n_known:
+                chosen = events == event
+                yield lexicon.ids[event], lexicon.texts[event], int(chosen.sum()), int(times[chosen].max())
+
+    def _note(self, frame: pl.DataFrame | None) -> None:
+        if frame is None:
+            return
+        abnormal = frame.filter(pl.col("abnormal"))
+        if "group" not in frame.columns or self.recipe.settings.window:
+            first = "first_row" if "first_row" in frame.columns else "row"
+            last = "last_row" if "last_row" in frame.columns else "row"
+            self._spans.extend(zip(abnormal[first].to_list(), abnormal[last].to_list(), strict=True))
+        else:
+            self._groups.update(name for name in abnormal["group"].to_list() if name is not None)
+            alone = abnormal.filter(pl.col("group").is_null())
+            self._spans.extend(zip(alone["first_row"].to_list(), alone["last_row"].to_list(), strict=True))
+
+    def _normal(self) -> Bools:
+        """Say which records `[n]` lie in no abnormal row and follow a known template."""
+        normal = np.asarray(self.columns.events) < self.scorer.lexicon.n_known
+        for first, last in self._spans:
+            normal[first : last + 1] = False
+        bad = np.array([name in self._groups for name in self.columns.group_names], dtype=bool)
+        groups = np.asarray(self.columns.groups)
+        if len(bad):
+            normal &= (groups < 0) | ~bad[groups]
+        return normal
+
+
+def feed(old: LogRecipe, new: LogRecipe, data: Any, labels: Any) -> LearnReport:
+    """Take answers about items: from alarm records, or from data that is scored to find the items."""
+    rows = _alarm_rows(old, data)
+    answers = _answers(labels, rows)
+    told = {0: 0, 1: 0}
+    for row, answer in zip(rows, answers, strict=True):
+        if answer is None:
+            continue
+        if answer not in (0, 1):
+            raise InputError(f"a label is 0 (normal), 1 (abnormal) or None, got {answer!r}")
+        new.confirmed.add(str(row["item"]), bool(answer), str(row.get("template", "")))
+        new.quarantine.release(str(row["item"]))
+        told[int(answer)] += 1
+    counts = {"confirmed normal": told[0], "confirmed abnormal": told[1], "items with an answer": len(new.confirmed)}
+    return LearnReport(True, sum(told.values()), counts)
+
+
+def _alarm_rows(recipe: LogRecipe, data: Any) -> list[Mapping[str, Any]]:
+    if isinstance(data, pl.DataFrame) and "item" in data.columns:
+        return data.to_dicts()
+    if isinstance(data, list | tuple) and data and isinstance(data[0], Mapping):
+        return list(data)
+    scorer = recipe.scorer()
+    frames = [frame for records in recipe.batches(data) if (frame := scorer.push(records)) is not None]
+    frames.extend(scorer.flush())
+    return pl.concat(frames).sort("row").to_dicts() if frames else []
+
+
+def _answers(labels: Any, rows: list[Mapping[str, Any]]) -> list[int | None]:
+    """Line answers up with rows: one each, or by the first of row, group, item, cause that `labels` is keyed by."""
+    if isinstance(labels, Mapping):
+        for key in ("item", "cause", "group", "row"):
+            if any(row.get(key) in labels for row in rows):
+                return [labels.get(row.get(key)) for row in rows]
+        raise InputError("no label names an item, cause, group or row of this data")
+    labels = list(labels)
+    if len(labels) != len(rows):
+        raise InputError(f"{len(rows)} rows to answer for, got {len(labels)} labels: give one each, or a mapping")
+    return labels

@@ -1,0 +1,116 @@
+"""How do judged rows become verdicts? Here is the line that decides "this is abnormal"."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from jamais.detectors.calibration import Calibration
+from jamais.recipes.logs.batch import Judged
+from jamais.recipes.logs.surprise import Surprise
+from jamais.types import NO_TIME, Bools, Ints
+
+TIME = pl.Datetime("us", "UTC")
+
+
+class Verdicts:
+    """Turns scores into p-values, verdicts and reasons, as one frame per batch of rows."""
+
+    def __init__(self, calibration: Calibration, alarm_rate: float, surprise: Surprise) -> None:
+        self.calibration = calibration
+        self.alarm_rate = alarm_rate
+        self.surprise = surprise
+        self._columns: tuple[int, pl.DataFrame] | None = None
+
+    def frame(self, judged: Judged) -> pl.DataFrame:
+        """Give the verdicts of judged rows `[n]`, see the contract for the columns."""
+        p_value, extrapolated = self.calibration.p_value(judged.score)
+        abnormal = p_value <= self.alarm_rate
+        events = np.asarray(judged.event, dtype=np.int64)
+        texts = self._events()[np.where(events < 0, len(self.surprise.lexicon), events)]
+        item, cause = self._items(texts["id"], judged)
+        columns: dict[str, pl.Series | Ints] = {
+            "row": judged.row,
+            "score": judged.score,
+            "p_value": p_value,
+            "p_extrapolated": extrapolated,
+            "abnormal": abnormal,
+            "why": self._why(judged, events, abnormal),
+            "item": item,
+            "cause": cause,
+            "time": pl.Series(np.where(judged.time == NO_TIME, 0, judged.time)).cast(TIME),
+            "level": texts["level"],
+            "source": texts["source"],
+            "line": judged.line,
+            "template": texts["text"],
+            "nearest": self._nearest(texts["text"], events),
+        }
+        if judged.group is not None:
+            columns["group"] = pl.Series(judged.group, dtype=pl.String)
+            columns["first_row"] = np.asarray(judged.first_row)
+            columns["last_row"] = np.asarray(judged.last_row)
+        frame = pl.DataFrame(columns)
+        untimed = judged.time == NO_TIME
+        if untimed.any():
+            frame = frame.with_columns(time=pl.when(pl.Series(~untimed)).then(pl.col("time")))
+        return frame
+
+    def empty(self, *, grouped: bool) -> pl.DataFrame:
+        """Give a frame of no rows."""
+        none = np.empty(0, dtype=np.int64)
+        more: dict[str, Any] = {"group": [], "first_row": none, "last_row": none} if grouped else {}
+        return self.frame(Judged(none, np.empty(0), none, none, none, **more))
+
+    def _why(self, judged: Judged, events: Ints, abnormal: Bools) -> pl.Series:
+        """Explain abnormal rows; the others need no words."""
+        why = [""] * len(judged)
+        for i in np.flatnonzero(abnormal).tolist():
+            reason = judged.reasons.get(i)
+            why[i] = reason.text if reason is not None else self._line_why(int(events[i]), int(judged.line[i]))
+        return pl.Series(why, dtype=pl.String)
+
+    def _line_why(self, event: int, line: int) -> str:
+        return f"line {line:,} {self.surprise.why(event)}" if event >= 0 else ""
+
+    def _items(self, ids: pl.Series, judged: Judged) -> tuple[pl.Series, pl.Series]:
+        """An item is what was seen, a cause what makes it abnormal: they differ only where a reason says so."""
+        if not judged.reasons:
+            return ids, ids
+        causes = ids.to_list()
+        for i, reason in judged.reasons.items():
+            kind, _, event = reason.cause.partition(":")
+            causes[i] = _short(f"{kind}:{event}:{causes[i]}")
+        return ids, pl.Series(causes, dtype=pl.String)
+
+    def _nearest(self, texts: pl.Series, events: Ints) -> pl.Series:
+        unseen = np.flatnonzero(events >= self.surprise.lexicon.n_known)
+        if not len(unseen):
+            return texts
+        nearest = texts.to_list()
+        for i, text in zip(unseen.tolist(), self.surprise.nearest(events[unseen]), strict=True):
+            nearest[i] = text
+        return pl.Series(nearest, dtype=pl.String)
+
+    def _events(self) -> pl.DataFrame:
+        """A row of text columns per event, and one of blanks at the end for "no event"."""
+        lexicon = self.surprise.lexicon
+        if self._columns is None or self._columns[0] != len(lexicon):
+            parts = [context.partition("\x1f") for context in lexicon.contexts]
+            table = pl.DataFrame(
+                {
+                    "id": [*lexicon.ids, ""],
+                    "text": [*lexicon.texts, ""],
+                    "level": [*(part[0] for part in parts), ""],
+                    "source": [*(part[2] for part in parts), ""],
+                },
+                schema=dict.fromkeys(("id", "text", "level", "source"), pl.String),
+            )
+            self._columns = (len(lexicon), table)
+        return self._columns[1]
+
+
+def _short(text: str) -> str:
+    return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()

@@ -1,0 +1,143 @@
+"""How are windows filled while a stream comes in, and judged when they are full?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from jamais.recipes.logs.batch import Batch, Judged, Reason, join
+from jamais.recipes.logs.rate_judge import NOTHING_ODD, Odd, RateJudge
+from jamais.recipes.logs.surprise import Surprise
+from jamais.types import NO_TIME, Ints
+
+MOST_EMPTY = 1_000
+"""Empty windows told one after the other: after that a gap is a gap."""
+
+
+class WindowScorer:
+    """Holds one open window: counts of its events, and the record that speaks loudest in it.
+
+    `judge` is None for windows of lines, whose counts mean nothing. The first window of a stream and the one that
+    `flush` cuts off are seen in part, and only their events are judged.
+    """
+
+    grouped = True
+
+    def __init__(self, width: int, judge: RateJudge | None, sources: list[str], surprise: Surprise) -> None:
+        self.width, self.judge, self.sources, self.surprise = width, judge, sources, surprise
+        self.n_rows = 0
+        self._seen = 0
+        self._latest = NO_TIME
+        self._whole = judge is None
+        self._open: Window | None = None
+
+    def push(self, batch: Batch) -> Judged | None:
+        """Take a batch; give the windows that are full."""
+        if not len(batch.events):
+            return None
+        numbers = self._numbers(batch)
+        nats = np.maximum(self.surprise.nats()[batch.events], batch.slot_nats)
+        cuts = np.flatnonzero(np.diff(numbers)) + 1
+        done: list[Judged | None] = []
+        for start, end in zip(np.r_[0, cuts].tolist(), np.r_[cuts, len(numbers)].tolist(), strict=True):
+            number = int(numbers[start])
+            if self._open is not None and number > self._open.number:
+                done.extend(self._close(number))
+            if self._open is None:
+                self._open = Window(number)
+            self._open.fill(batch, nats, start, end)
+        return join(done)
+
+    def flush(self) -> Iterator[Judged]:
+        """Close the open window, of which only the events are judged: nobody knows what would still have come."""
+        if self._open is not None:
+            self._whole = self._whole and self.judge is None
+            yield self._judged(self._open)
+            self._open = None
+
+    def end(self, names: list[str]) -> Judged | None:
+        return None
+
+    def _numbers(self, batch: Batch) -> Ints:
+        if self.judge is None:
+            numbers = (self._seen + np.arange(len(batch.events))) // self.width
+            self._seen += len(batch.events)
+            return numbers
+        times = np.maximum.accumulate(np.r_[self._latest, batch.records.time])[1:]
+        self._latest = int(times[-1])
+        return np.where(times == NO_TIME, 0, times // self.width)
+
+    def _close(self, until: int) -> list[Judged]:
+        assert self._open is not None
+        done = [self._judged(self._open)]
+        self._whole = True
+        if self.judge is not None:
+            for number in range(self._open.number + 1, min(until, self._open.number + 1 + MOST_EMPTY)):
+                done.append(self._judged(Window(number, self._open.last_row, self._open.last_line)))
+        self._open = None
+        return done
+
+    def _judged(self, window: Window) -> Judged:
+        """The larger of the rarest event and the oddest count decides."""
+        odd = self.judge.loudest(*window.counted()) if self.judge is not None and self._whole else NOTHING_ODD
+        nats, event, time, line, slot = window.nats, window.event, window.time, window.line, window.slot
+        reason = Reason(slot, f"slot:{event}") if slot else None
+        if odd.nats > nats:
+            nats, event, reason = odd.nats, -1 if odd.of_source else odd.key, self._reason(odd)
+        start = window.number * self.width if self.judge is not None else NO_TIME
+        self.n_rows += 1
+        return Judged(
+            row=np.array([self.n_rows - 1]),
+            score=np.array([nats]),
+            event=np.array([event]),
+            time=np.array([start if reason is not None or not window.filled else time]),
+            line=np.array([line]),
+            reasons={0: reason} if reason is not None else {},
+            group=[str(window.number)],
+            first_row=np.array([window.first_row]),
+            last_row=np.array([window.last_row]),
+        )
+
+    def _reason(self, odd: Odd) -> Reason:
+        assert self.judge is not None
+        rates = self.judge.source_rates if odd.of_source else self.judge.rates
+        low, high = rates.usual(odd.key)
+        name = f"{self.sources[odd.key] or 'all'} lines" if odd.of_source else self.surprise.lexicon.texts[odd.key]
+        verb = "silent" if odd.count == 0 else "rate"
+        text = f"{verb}: {odd.count:,} in {self.width / 1e6:g} s, normally {low:,}–{high:,}: {name}"
+        kind = "source" if odd.of_source else "event"
+        return Reason(text, f"rate:{kind}:{odd.key}:{odd.count > high}")
+
+
+class Window:
+    """What is known of a window while it is open."""
+
+    def __init__(self, number: int, row: int = 0, line: int = 0) -> None:
+        self.number = number
+        self.filled = False
+        self.nats, self.event, self.time = 0.0, -1, NO_TIME
+        self.line, self.slot = line, ""
+        self.first_row, self.last_row, self.last_line = row, row, line
+        self._events: list[Ints] = []
+
+    def fill(self, batch: Batch, nats: np.ndarray, start: int, end: int) -> None:
+        """Take records `start .. end - 1` of a batch."""
+        loudest = start + int(np.argmax(nats[start:end]))
+        if not self.filled or nats[loudest] > self.nats:
+            self.nats, self.event = float(nats[loudest]), int(batch.events[loudest])
+            self.line, self.time = int(batch.records.line[loudest]), int(batch.records.time[loudest])
+            self.slot = batch.slot_why.get(loudest, "")
+        if not self.filled:
+            self.first_row = batch.first_row + start
+        self.filled = True
+        self.last_row = batch.first_row + end - 1
+        self.last_line = int(batch.records.line[end - 1])
+        self._events.append(batch.events[start:end].astype(np.int64))
+
+    def counted(self) -> tuple[Ints, Ints]:
+        """Give the distinct events `[m]` and how often each came `[m]`."""
+        if not self._events:
+            return np.empty(0, dtype=np.int64), np.empty(0, dtype=np.int64)
+        events, counts = np.unique(np.concatenate(self._events), return_counts=True)
+        return events, counts.astype(np.int64)

@@ -1,0 +1,122 @@
+"""How is each window judged? By its rarest event, or by a count that is far from normal."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from jamais.detectors.rarity import Rarity
+from jamais.detectors.rates import Rates
+from jamais.recipes.logs.columns import Columns
+from jamais.recipes.logs.rate_judge import RateJudge
+from jamais.recipes.logs.settings import window_size
+from jamais.recipes.logs.surprise import Surprise
+from jamais.recipes.logs.unit import Guide
+from jamais.recipes.logs.window_scorer import WindowScorer
+from jamais.types import NO_TIME, Floats, Ints, StateTree
+
+
+class Windows:
+    """What is known of windows: in how many each event came, and how often events and sources come in one.
+
+    Windows of time are aligned to multiples of their width, so that it does not matter where a file begins;
+    the first and last ones of the data are seen in part only, and counts are not learned from them.
+    """
+
+    def __init__(self, window: str) -> None:
+        self.width, self.timed = window_size(window)
+        self.rarity = Rarity()
+        self.rates = Rates()
+        self.source_rates = Rates()
+
+    def calibrate(self, columns: Columns, share: float, guide: Guide) -> Floats:
+        """Learn all of `columns` and give the scores that its last `share` of windows had when they came."""
+        source_of = guide.source_of
+        number = self._numbers(columns)
+        n_windows = int(number[-1]) + 1 if len(number) else 0
+        start = round(n_windows * (1.0 - share))
+        window, event, count = _pairs(number, np.asarray(columns.events))
+        rarity = self._count(window, event, n_windows, start, guide.extra)
+        earlier = window < start
+        self._learn_rates(window[earlier], event[earlier], count[earlier], range(1, start), source_of)
+        rates = self._rate_scores(window, event, count, range(start, n_windows), source_of)
+        self._learn_rates(window[~earlier], event[~earlier], count[~earlier], range(start, n_windows - 1), source_of)
+        return np.maximum(rarity, rates)
+
+    def _numbers(self, columns: Columns) -> Ints:
+        """Give the window of each record `[n]`, never going back; windows of time count the empty ones."""
+        if not self.timed:
+            return np.arange(len(columns)) // self.width
+        times = np.array(columns.times)
+        known = times != NO_TIME
+        times[~known] = 0
+        latest = np.maximum.accumulate(np.where(known, times, NO_TIME))
+        number = latest // self.width
+        return number - number[0] if len(number) else number
+
+    def _count(self, window: Ints, event: Ints, n_windows: int, start: int, extra: Floats) -> Floats:
+        self.rarity.grow(len(extra))
+        counts, units = self.rarity.counts, self.rarity.units
+        scores = np.zeros(n_windows - start)
+        bounds = np.searchsorted(window, np.arange(n_windows + 1))
+        for number in range(n_windows):
+            events = event[bounds[number] : bounds[number + 1]]
+            if number >= start and len(events):
+                nats = -np.log((counts[events] + 0.5) / (units + 1.0))
+                scores[number - start] = (nats + np.where(counts[events] == 0, extra[events], 0.0)).max()
+            counts[events] += 1.0
+            units += 1.0
+        self.rarity.units = units
+        return scores
+
+    def _learn_rates(self, window: Ints, event: Ints, count: Ints, whole: range, source_of: Ints) -> None:
+        if not self.timed or len(whole) == 0:
+            return
+        inside = (window >= whole.start) & (window < whole.stop)
+        self.rates.add(len(whole), event[inside], count[inside])
+        source = source_of[event[inside]]
+        key = window[inside] * (int(source_of.max(initial=0)) + 1) + source
+        keys, place = np.unique(key, return_inverse=True)
+        sums = np.bincount(place.ravel(), count[inside], minlength=len(keys)).astype(np.int64)
+        self.source_rates.add(len(whole), keys % (int(source_of.max(initial=0)) + 1), sums)
+
+    def _rate_scores(self, window: Ints, event: Ints, count: Ints, wanted: range, source_of: Ints) -> Floats:
+        scores = np.zeros(len(wanted))
+        if not self.timed or self.rates.windows == 0:
+            return scores
+        judge = self.judge(source_of)
+        bounds = np.searchsorted(window, np.arange(wanted.start, wanted.stop + 1))
+        for i in range(len(wanted) - 1):  # the last window is seen in part
+            part = slice(bounds[i], bounds[i + 1])
+            scores[i] = judge.loudest(event[part], count[part])[0]
+        return scores
+
+    def judge(self, source_of: Ints) -> RateJudge:
+        """Give what compares the counts of one window with the usual ones."""
+        return RateJudge(self.rates, self.source_rates, source_of)
+
+    def scorer(self, surprise: Surprise, guide: Guide, idle: int | None) -> WindowScorer:
+        judge = self.judge(guide.source_of) if self.timed else None
+        return WindowScorer(self.width, judge, guide.sources, surprise)
+
+    def fold(self, canonical: Ints) -> None:
+        self.rarity.fold(canonical)
+        self.rates.fold(canonical)
+
+    def state_dict(self) -> StateTree:
+        return {
+            "rarity": self.rarity.state_dict(),
+            "rates": self.rates.state_dict(),
+            "source_rates": self.source_rates.state_dict(),
+        }
+
+    def load_state_dict(self, tree: StateTree) -> None:
+        self.rarity.load_state_dict(tree["rarity"])
+        self.rates.load_state_dict(tree["rates"])
+        self.source_rates.load_state_dict(tree["source_rates"])
+
+
+def _pairs(window: Ints, events: Ints) -> tuple[Ints, Ints, Ints]:
+    """Give window, event and count, one row per distinct pair, ordered by window."""
+    width = int(events.max(initial=0)) + 1
+    pairs, counts = np.unique(window.astype(np.int64) * width + events, return_counts=True)
+    return pairs // width, pairs % width, counts.astype(np.int64)

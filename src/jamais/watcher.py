@@ -1,0 +1,216 @@
+"""What does a user hold? A watcher: it scores, learns, saves, and goes back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from jamais.errors import InputError, RefusedUpdateError, SettingsError
+from jamais.persistence import VersionInfo, VersionStore
+from jamais.settings import microseconds
+from jamais.stream import Assembler, Scorer, Stream
+from jamais.types import CancelToken, LearnReport, Listener, StateTree, silent
+
+if TYPE_CHECKING:
+    import polars as pl
+
+
+class Recipe(Protocol):
+    """What a kind of data must be able to do for a watcher. Nothing here changes the recipe itself."""
+
+    kind: str
+    settings: Any
+    alarm_rate: float
+    said: list[str]
+
+    def batches(self, data: Any) -> Any:
+        """Open data for reading: an iterable of batches that tells `bytes_done`, `bytes_total`, `counts`, `said`."""
+        ...
+
+    def assembler(self) -> Assembler: ...
+
+    def scorer(self, idle: int | None = None) -> Scorer: ...
+
+    def learned(
+        self, data: Any, trust: str, listener: Listener, cancel: CancelToken | None
+    ) -> tuple[Recipe, LearnReport]: ...
+
+    def fed(self, data: Any, labels: Any) -> tuple[Recipe, LearnReport]: ...
+
+    def with_alarm_rate(self, rate: float) -> Recipe: ...
+
+    def rate_for(self, alarms_per_day: float) -> float: ...
+
+    def explain(self, data: Any) -> list[dict[str, Any]]: ...
+
+    def meaning_of_rate(self) -> str: ...
+
+    def state_dict(self) -> StateTree: ...
+
+
+class Watcher:
+    """Knows what is normal in one kind of data.
+
+    The recipe it holds is never changed, only replaced: a thread that scores sees one whole version, whatever
+    another thread learns meanwhile.
+    """
+
+    def __init__(self, recipe: Recipe, store: VersionStore | None = None, version: int | None = None) -> None:
+        self._recipe = recipe
+        self._store = store
+        self._version = version
+        self._reasons: list[str] = []
+        self._metrics: dict[str, float] = {}
+        self.warnings: tuple[str, ...] = ()
+
+    @property
+    def kind(self) -> str:
+        return self._recipe.kind
+
+    @property
+    def settings(self) -> Any:
+        return self._recipe.settings
+
+    @property
+    def alarm_rate(self) -> float:
+        return self._recipe.alarm_rate
+
+    @property
+    def version(self) -> int | None:
+        """The version this object was loaded from or last saved as."""
+        return self._version
+
+    def score(self, data: Any, on_event: Listener = silent, cancel: CancelToken | None = None) -> pl.DataFrame:
+        """Give a verdict for every row of `data`, in order of first appearance; change nothing."""
+        import polars as pl
+
+        frames = list(self.score_batches(data, on_event, cancel))
+        frame = pl.concat(frames) if frames else self._recipe.scorer().empty()
+        return frame if frame["row"].is_sorted() else frame.sort("row")
+
+    def score_batches(
+        self, data: Any, on_event: Listener = silent, cancel: CancelToken | None = None
+    ) -> Iterator[pl.DataFrame]:
+        """Give the verdicts of `data` frame by frame, as they are decided; memory stays bounded."""
+        return scored(self._recipe, data, on_event, cancel)
+
+    def stream(self, idle: str | None = None) -> Stream:
+        """Give what scores data as it comes; sessions close after `idle` ("5m") of silence."""
+        recipe = self._recipe
+        return Stream(recipe.assembler(), recipe.scorer(None if idle is None else microseconds(idle)))
+
+    def learn(
+        self,
+        data: Any,
+        trust: str = "normal",
+        dry_run: bool = False,
+        on_event: Listener = silent,
+        cancel: CancelToken | None = None,
+    ) -> LearnReport:
+        """Learn from more data, all of it or nothing.
+
+        `trust="normal"`: you vouch for the data, novel rows enter. `trust="unknown"`: rows that look normal refresh
+        counts, the others wait in quarantine. Raises RefusedUpdateError, its report in `args[1]`, when the update
+        would break a limit; `dry_run` measures and changes nothing.
+        """
+        if trust not in ("normal", "unknown"):
+            raise SettingsError(f"trust is 'normal' or 'unknown', got {trust!r}")
+        recipe, report = self._recipe.learned(data, trust, on_event, cancel)
+        return self._replace(recipe, report, f"learn {_name(data)} (trust {trust})", dry_run)
+
+    def feedback(self, data: Any, labels: Any) -> LearnReport:
+        """Take a person's answers about alarms or items: 0 normal, 1 abnormal, None not answered."""
+        recipe, report = self._recipe.fed(data, labels)
+        return self._replace(recipe, report, f"feedback on {report.records} answers", False)
+
+    def set_alarm_rate(self, rate: float) -> None:
+        """Alarm at another rate from now on; nothing is fitted again."""
+        if not 0 < rate < 1:
+            raise SettingsError(f"the alarm rate is a share between 0 and 1, got {rate}: for example 0.001")
+        self._recipe = self._recipe.with_alarm_rate(rate)
+        self._reasons.append(f"alarm rate {rate:g}")
+
+    def explain(self, data: Any) -> list[dict[str, Any]]:
+        """Say of each row of `data` what it is, what it is nearest to and where its score comes from."""
+        return self._recipe.explain(data)
+
+    def save(self, path: str | Path | None = None) -> int:
+        """Commit what changed as one new version and give its number.
+
+        Raises StaleVersionError, and writes nothing, when somebody else has saved since.
+        """
+        if path is not None and (self._store is None or Path(path) != self._store.folder):
+            self._store, self._version = VersionStore(path), None
+        if self._store is None:
+            raise InputError("this watcher has no folder yet: save(path)")
+        reason = "; ".join(self._reasons) or "saved again"
+        self._version = self._store.commit(
+            self._recipe.state_dict(), reason=reason, kind=self.kind, metrics=self._metrics, parent=self._version
+        )
+        self._reasons.clear()
+        return self._version
+
+    def history(self) -> list[VersionInfo]:
+        """List the saved versions, oldest first."""
+        return self._stored().history()
+
+    def rollback(self, version: int) -> None:
+        """Make the content of an older version current; saving that is a new version."""
+        tree, info = self._stored().load(version)
+        self._recipe = recipe_of(tree, info.kind)
+        self._reasons = [f"rollback to version {version}"]
+
+    def note(self, reason: str, metrics: Mapping[str, float] | None = None) -> None:
+        """Add a reason, and figures, to the version that is saved next."""
+        self._reasons.append(reason)
+        self._metrics.update(metrics or {})
+
+    @property
+    def recipe(self) -> Recipe:
+        """What is known now; a constant, to look at."""
+        return self._recipe
+
+    def _replace(self, recipe: Recipe, report: LearnReport, reason: str, dry_run: bool) -> LearnReport:
+        if dry_run:
+            return report
+        if not report.accepted:
+            raise RefusedUpdateError(f"update refused, nothing was changed:\n{report}", report)
+        self._recipe = recipe
+        self._reasons.append(reason)
+        return report
+
+    def _stored(self) -> VersionStore:
+        if self._store is None:
+            raise InputError("this watcher was never saved: save(path) first")
+        return self._store
+
+
+def scored(recipe: Recipe, data: Any, listener: Listener, cancel: CancelToken | None) -> Iterator[pl.DataFrame]:
+    """Score data in one pass."""
+    from jamais.errors import Cancelled
+    from jamais.types import Event
+
+    scorer, reader = recipe.scorer(), recipe.batches(data)
+    n_records = 0
+    for batch in reader:
+        if cancel is not None and cancel.cancelled:
+            raise Cancelled("cancelled while scoring")
+        frame = scorer.push(batch)
+        n_records += len(batch)
+        listener(Event("scoring", reader.bytes_done, reader.bytes_total, {"records": n_records}))
+        if frame is not None:
+            yield frame
+    yield from scorer.flush()
+
+
+def recipe_of(tree: StateTree, kind: str) -> Recipe:
+    """Build the recipe of a saved state."""
+    from jamais import registry
+
+    recipe: Recipe = registry.find(kind).from_state(tree)
+    return recipe
+
+
+def _name(data: Any) -> str:
+    return str(data) if isinstance(data, str | Path) else f"{type(data).__name__}"
