@@ -79,7 +79,7 @@ def test_a_commit_killed_at_any_step_leaves_the_old_version_or_the_new_one(
         goes_on(store)
     assert found == sorted(found), "the new version, once there, stays"
     assert set(found) == {1, 2}
-    assert len(found) > 30, "the steps were counted"
+    assert len(found) > 20, "the steps were counted"
 
 
 def test_a_first_commit_killed_at_any_step_leaves_nothing_or_the_version(tmp_path: Path) -> None:
@@ -130,17 +130,20 @@ def test_a_disk_that_refuses_from_any_step_on_leaves_the_old_version_and_no_junk
         crash_child.patched(step)
         try:
             VersionStore(store).commit(tree(2), reason="new", kind="logs", parent=1)
+            expected = 2
         except StateError as error:
             refused += os.strerror(code) in str(error)
+            expected = 1
         finally:
             for name, function in real.items():
                 setattr(os, name, function)
         if left[0] > 0:
             break
         assert refused >= n - 2, "all but the last closes were refused, with the reason"
-        if VersionStore(store).current == 1:
+        assert VersionStore(store).current == expected, "what is reported as not saved is not there"
+        assert same(VersionStore(store).load()[0], tree(expected))
+        if expected == 1:
             assert everything(store) == before
-            assert same(VersionStore(store).load()[0], tree(1))
         goes_on(store)
         shutil.rmtree(store)
     assert refused > 10
