@@ -50,7 +50,7 @@ def through_files(tree: dict[str, Any]) -> dict[str, Any]:
     return parts.unpack(dict(parts.pack(tree)), "here")
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(TREES)
 def test_any_tree_comes_back_bit_for_bit(tree: dict[str, Any]) -> None:
     assert same(through_files(tree), tree)
