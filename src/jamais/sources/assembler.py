@@ -212,7 +212,9 @@ class RecordAssembler:
             self.counts["nul_bytes"] += body.count(b"\0")
             body = body.replace(b"\0", b"")
         if b"\r" in body:
-            body = _RETURNS.sub(b"\n", body).rstrip(b"\r")
+            body = body.replace(b"\r\n", b"\n").rstrip(b"\r")
+            if b"\r" in body:
+                body = _RETURNS.sub(b"\n", body)
         if LINE_JOIN in body:
             body = body.replace(LINE_JOIN, b" ")
         if not body.isascii():

@@ -25,16 +25,21 @@ RECORD_BYTES = 1 << 16
 _LOOK_BACK = 60
 """A further line looks so many lines back for the record of its process."""
 _SECOND = 1_000_000
-_TAG = re.compile(rb"[^\s\[\]]*\[(\d+)(?:-\d+)?\]")
+_TAG = re.compile(rb"([^\s\[\]]*)\[(\d+)(?:-\d+)?\](?:: \[(\d+)\](?= ))?")
 _INNER = re.compile(rb"(\S*\[\d+\]): ?(?:\[\d+-\d+\] )?(.*)", re.S)
 _SHAPE = bytes.maketrans(b"0123456789", b"          ")
 _MOST_SHAPES = 10_000
 # first bytes that a continuation in a log without time stamps can have
 _SUSPECT = np.zeros(256, np.bool_)
 _SUSPECT[list(b" \t#.CSTD[") + list(range(ord("a"), ord("z") + 1))] = True
-# second bytes behind ": " that a further line carried by syslog can have
-_INNER_SUSPECT = np.zeros(256, np.bool_)
-_INNER_SUSPECT[list(b" \t#.aCSTDHQ[") + list(range(ord("0"), ord("9") + 1))] = True
+# the two bytes behind ": " that a further line carried by syslog, or PostgreSQL's own, can begin with
+_INNER_SUSPECT = np.zeros(1 << 16, np.bool_)
+for _pair in (b"at", b"Ca", b"Su", b"Tr", b"Th", b"Du", b"..", b"#0", b"DE", b"HI", b"ST", b"CO", b"QU", b"go", b"cr", b"ex"):
+    _INNER_SUSPECT[_pair[0] << 8 | _pair[1]] = True
+for _second in range(256):
+    _INNER_SUSPECT[[ord(" ") << 8 | _second, ord("\t") << 8 | _second]] = True
+for _digit in b"123456789":
+    _INNER_SUSPECT[ord("[") << 8 | _digit] = True
 
 
 @dataclass(frozen=True)
@@ -177,9 +182,10 @@ class Grouper:
         if not self._postgres and not self._carried:
             return []
         body = lines.body
-        at = np.flatnonzero(body[:-2] == 58) if len(body) > 2 else np.zeros(0, np.int64)
-        at = at[body[at + 1] == 32]
-        at = at[_INNER_SUSPECT[body[at + 2]]]
+        if len(body) < 4:
+            return []
+        at = _colon_blanks(body[:-2])
+        at = at[_INNER_SUSPECT[body[at + 2].astype(np.int32) << 8 | body[at + 3]]]
         return np.unique(np.searchsorted(lines.starts, at, side="right") - 1).tolist()  # type: ignore[no-any-return]
 
     def _inner_continues(self, line: bytes) -> bool:
@@ -194,6 +200,13 @@ class Grouper:
             if tag == _tag(lines.line(j)):
                 return j if any_time or abs(int(micros[i] - micros[j])) <= _SECOND else None
         return i - 1 if i and not tag else None
+
+
+def _colon_blanks(body: NDArray[np.uint8]) -> Ints:
+    """Find every ": ", two bytes at a time."""
+    even, odd = body[: len(body) & ~1].view("<u2"), body[1 : 1 + (len(body) - 1 & ~1)].view("<u2")
+    pair = 0x203A
+    return np.concatenate([np.flatnonzero(even == pair) * 2, np.flatnonzero(odd == pair) * 2 + 1])
 
 
 def join(lines: Lines, owners: Ints, numbers: Ints) -> tuple[bytes, Ints, int]:
@@ -220,7 +233,7 @@ def join(lines: Lines, owners: Ints, numbers: Ints) -> tuple[bytes, Ints, int]:
 
 def _tag(line: bytes) -> bytes | None:
     found = _TAG.search(line, 0, 200)
-    return found[0] if found else None
+    return b"%s %s %s" % (found[1], found[2], found[3] or b"") if found else None
 
 
 def _shape(line: bytes) -> bytes:

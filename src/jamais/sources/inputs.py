@@ -193,6 +193,9 @@ def _plain_bodies(path: Path, size: int) -> Iterator[bytes]:
                     more := os.pread(file.fileno(), want - len(block), at + len(block))
                 ):
                     block += more
+                if len(block) < want:  # the end of the file was nearer than a block
+                    yield block.removesuffix(b"\n")
+                    return
                 yield block
                 at += len(block) + 1
     except OSError as wrong:

@@ -27,6 +27,8 @@ _RFC5424 = re.compile(r"\s*(?P<host>\S+) (?P<app>\S+) (?P<proc>\S+) (?P<id>\S+) 
 _ELEMENT = re.compile(r'\[(?P<id>[^\s\]="]+)(?P<pairs>(?: [^\s\]="]+="(?:[^"\\]|\\.)*")*)\]')
 _PAIR = re.compile(r'([^\s\]="]+)="((?:[^"\\]|\\.)*)"')
 _ACCESS = re.compile(r"(?P<who>\S+) \S+ \S.*? \[$")
+_ACCESS_LINE = re.compile(r'(?P<who>\S+) \S+ \S.*? \[\d\d/\w{3}/\d{4}:[\d: +-]+\] (?P<rest>".*)', re.S)
+_UPPER_LEVEL = re.compile(rf"(?:{_WORDS})(?=[\s:])")
 _SKIP = re.compile(
     r"(?:\d+(?:#\d+)?:?|\[\d+(?:[-:#.]\d+)*\]:?|\[pid \d+(?::tid \d+)?\]|\(\d+\)|-|\||,)(?=\s|$|\[)\s*"
 )
@@ -164,11 +166,14 @@ def inner_message(text: str) -> tuple[str, str, str]:
             rest = rest.removeprefix("]")
         level, source, message = _consume(rest)
         return level, source, message
+    asked = _ACCESS_LINE.match(plain)
+    if asked:
+        return "", "", f"{asked['who']} {asked['rest']}"
     role = re.match(r"\d+:[MSCX] \d\d \w{3} \d{4} [\d:.]+ ([.\-*#]) ", plain)
     if role:
         return _REDIS[role[1]], "", plain[role.end() :]
     level, message = _leading_level(plain)
-    return (level, "", message) if level else ("", "", text.strip())
+    return level, "", message.strip()
 
 
 def _leading_level(text: str) -> tuple[str, str]:
@@ -181,8 +186,10 @@ def _leading_level(text: str) -> tuple[str, str]:
     if more:
         return more["word"], rest[more.end() :].strip()
     found = _LEVEL.match(rest)
-    if not found or not (found["open"] or rest[found.end() - 1 : found.end()] == ":"):
-        return "", text
+    if not found:
+        return "", rest if pid else text
+    if not (found["open"] or rest[found.end() - 1 : found.end()] == ":" or _UPPER_LEVEL.match(rest)):
+        return "", rest if pid else text
     return CANONICAL[found["word"].upper()], rest[found.end() :].strip()
 
 

@@ -117,7 +117,7 @@ class Layout:
         for at in columns[1:]:
             total *= 10
             total += values[at]
-        return total  # type: ignore[return-value]
+        return total
 
     def _fraction(self, values: Bytes) -> Ints | int:
         if "ms" in self.fields:
@@ -143,7 +143,7 @@ class Layout:
         month = np.zeros(len(code), np.int32)
         for number, known in enumerate(_MONTH_CODES):
             month[code == known] = number + 1
-        return month  # type: ignore[return-value]
+        return month
 
 
 def read_one(match: re.Match[bytes]) -> tuple[int, int, int] | None:
