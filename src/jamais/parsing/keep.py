@@ -24,14 +24,14 @@ _YES = (
     rf"(?i){_B}(?:ok|success|succeeded|enabled|disabled|active|alive|healthy|connected|ready|valid|up|online|failed"
     r"|is_[a-z_]+|has_[a-z_]+)\"?\s?[=:]\s?\"?"
 )
-_NO_MORE = r"(?![\d.]*\d)"
+_NO_MORE = r"(?![0-9A-Za-z]|[.,:]\d)"
 
 # (what, one of these must be in the line in small letters, before the number, the number, after it, after it when the
 # digits are gone)
 _CONTEXTS: tuple[tuple[str, tuple[str, ...], str, str, str, str], ...] = (
+    ("status line", ("http/",), r"HTTP/\d?(?:\.\d?)?\"? ", r"[1-5]\d\d", _NO_MORE, "(?![A-Za-z])"),
     ("access log", ('" ',), r"\" ", r"[1-5]\d\d", r"(?= (?:\d+|-)(?: |$))", r"(?= -?(?: |$))"),
-    ("status line", ("http/",), r"HTTP/\d?(?:\.\d?)?\"? ", r"[1-5]\d\d", r"(?!\d)", ""),
-    ("http", ("http",), rf"{_B}HTTP[ :]\s?", r"[1-5]\d\d", r"(?!\d)", ""),
+    ("http", ("http",), rf"{_B}HTTP[ :]\s?", r"[1-5]\d\d", _NO_MORE, "(?![A-Za-z])"),
     ("status", ("status", "response"), _STATUS, r"[1-9]\d\d", _NO_MORE, "(?![a-z])"),
     ("exit code", ("code", "status", "value"), _EXIT + _S, r"-?\d{1,3}", _NO_MORE, "(?:-|(?![a-z]))"),
     ("exit", ("exit",), _LEAVE, r"-?\d{1,3}", _NO_MORE, "(?:-|(?![a-z]))"),
@@ -40,7 +40,7 @@ _CONTEXTS: tuple[tuple[str, tuple[str, ...], str, str, str, str], ...] = (
     ("system error", (": ",), r"\(", r"\d{1,3}", r"(?=: [A-Z])", r"(?=: [A-Z])"),
     ("sqlstate", ("sqlstate",), r"SQLSTATE[=:( \[]{1,2}", r"[0-9A-Z]{5}", r"(?![0-9A-Za-z])", ""),
     ("letters", ("code", "err"), _LETTERS, r"[A-Z]{1,4}-?\d{2,5}", r"(?![0-9a-z])", "(?<=[a-z=: (\\[-])(?![a-z])"),
-    ("vendor", ("ora", "tns", "hy", "ah", "err", "wrn", "msg"), _VENDOR, r"\d{3,6}", r"(?!\d)", "(?![A-Za-z])"),
+    ("vendor", ("ora", "tns", "hy", "ah", "err", "wrn", "msg"), _VENDOR, r"\d{3,6}", _NO_MORE, "(?![A-Za-z])"),
     ("yes or no", ("=", ":"), _YES, r"[01]", _NO_MORE, "(?![a-z])"),
 )
 
@@ -54,9 +54,20 @@ class Context:
     """One place where a number stays a word, as regexes on text, on bytes, and on bytes without digits."""
 
     hints: tuple[str, ...]
+    raw_hints: tuple[bytes, ...]
     text: re.Pattern[str]
     raw: re.Pattern[bytes]
     bare: re.Pattern[bytes]
+    number: bytes
+    digits: str
+
+    def finders(self, bare: bytes, raw: bytes) -> list[re.Pattern[bytes]]:
+        """Return regexes that find this context's numbers in all lines like these; literal ones are much faster."""
+        possible = len(self.bare.findall(bare))
+        found = list(self.raw.finditer(raw))
+        if not self.number or len(found) != possible:
+            return [self.raw] if found or possible else []
+        return [re.compile(_literal(m[0][: m.start(1) - m.start()]) + self.number) for m in found]
 
 
 class Keep:
@@ -75,17 +86,40 @@ class Keep:
         return text
 
     def at(self, bare: bytes, raw: bytes) -> tuple[re.Pattern[bytes], ...]:
-        """Return the byte regexes that can find kept numbers in lines like this one (`bare`: without digits)."""
-        return tuple(c.raw for c in self.contexts if c.bare.search(bare) or c.raw.search(raw))
+        """Return the byte regexes that find all kept numbers in lines that are `bare` without digits, as `raw` is."""
+        small = raw.lower()
+        found: dict[bytes, re.Pattern[bytes]] = {}
+        seen: set[tuple[str, tuple[tuple[int, int], ...]]] = set()
+        for context in self.contexts:
+            if any(hint in small for hint in context.raw_hints):
+                where = (context.digits, tuple(m.span(1) for m in context.raw.finditer(raw)))
+                if where[1] and where in seen:  # a wider context reads the same numbers
+                    continue
+                seen.add(where)
+                found.update((pattern.pattern, pattern) for pattern in context.finders(bare, raw))
+        return tuple(found.values())
 
 
 def _built_in(hints: tuple[str, ...], before: str, number: str, after: str, bare_after: str) -> Context:
     letters = "[A-Za-z]{0,5}-?" if "A-Z" in number else ""
-    return _context(hints, f"{before}({number}){after}", f"{before}{letters}{bare_after}")
+    finder = f"({number}){after}" if not before.startswith("(?i)") else f"(?i:({number}){after})"
+    return _context(hints, f"{before}({number}){after}", f"{before}{letters}{bare_after}", finder, number)
 
 
-def _context(hints: tuple[str, ...], raw: str, bare: str) -> Context:
-    return Context(hints, re.compile(raw, re.ASCII), re.compile(raw.encode()), re.compile(bare.encode()))
+def _context(hints: tuple[str, ...], raw: str, bare: str, number: str = "", digits: str = "") -> Context:
+    return Context(
+        hints=hints,
+        raw_hints=tuple(hint.encode() for hint in hints),
+        text=re.compile(raw, re.ASCII),
+        raw=re.compile(raw.encode()),
+        bare=re.compile(bare.encode()),
+        number=number.encode(),
+        digits=digits,
+    )
+
+
+def _literal(text: bytes) -> bytes:
+    return b"[0-9]*".join(re.escape(part) for part in re.split(rb"[0-9]+", text))
 
 
 def _hidden(found: re.Match[str]) -> str:

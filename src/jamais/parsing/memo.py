@@ -19,13 +19,18 @@ from jamais.types import Codes
 
 DIGITS = b"0123456789"
 _HEX_ID = re.compile(HEX_ID.encode())
+# The same for the faster engine in polars, which knows no look-behind: it takes a little less, never more.
+_HEX_ID_FAST = r"(?-u:\b)(?:[0-9a-f]{8,}(?:-[0-9a-f]{4,})*|[0-9A-F]{8,}(?:-[0-9A-F]{4,})*|0[xX][0-9a-fA-F]+)(?-u:\b)"
 _MISS = -1
+_FIRST_KEPT = -2  # entry -2 - j: read the numbers that stay words with the j-th set of regexes first
+_NO_DIGITS = {ord(str(d)): None for d in range(10)}
 _WINDOW = 4096  # lines that must have passed before a share of misses means anything
 _TOO_MANY = 0.2  # share of misses from which cutting ids out of every chunk is the cheaper way
 _RETRY = 64  # chunks after which the plain way gets another chance
 
 Resolve = Callable[[int], int]
 Keeps = tuple[re.Pattern[bytes], ...]
+Find = Callable[[bytes], list[bytes]]
 Values = tuple[bytes, ...]
 
 
@@ -42,9 +47,10 @@ class LineMemo:
         self._cut: dict[bytes, int] = {}
         self._normal: dict[str, int] = {}
         self._n_codes = 0
-        self._kept: list[tuple[Keeps, dict[Values, int]]] = []
+        self._kept: list[tuple[list[Find], dict[Values, int]]] = []
+        self._shapes: dict[tuple[Keeps, str], int] = {}
         self._cutting = False
-        self._chunks = self._lines = self._misses = 0
+        self._chunks = self._lines = self._same_but_ids = 0
 
     def codes(self, blob: bytes, raw: list[bytes], resolve: Resolve) -> Codes:
         """Return the code of every record of `raw`, [n] int32.
@@ -56,42 +62,54 @@ class LineMemo:
             return np.empty(0, np.int32)
         self._make_room()
         self._choose_way()
+        if not self._chunks and not self._cutting and len(raw) > _WINDOW:  # a first look, before the bulk
+            head = self.codes(b"\n".join(raw[:_WINDOW]), raw[:_WINDOW], resolve)
+            rest = raw[_WINDOW:]
+            return np.concatenate([head, self.codes(b"\n".join(rest), rest, lambda i: resolve(i + _WINDOW))])
+        self._chunks += 1
         table = self._cut if self._cutting else self._plain
-        keys = (_HEX_ID.sub(b"", blob) if self._cutting else blob).translate(None, DIGITS).split(b"\n")
+        keys = (_without_ids(blob) if self._cutting else blob).translate(None, DIGITS).split(b"\n")
         if len(keys) != len(raw):  # the caller left line ends inside records
             keys = [(_HEX_ID.sub(b"", r) if self._cutting else r).translate(None, DIGITS) for r in raw]
         places = np.fromiter(map(table.get, keys, repeat(_MISS)), np.int64, len(keys))
         self._lines += len(raw)
+        get, kept = table.get, self._kept
         for i in np.flatnonzero(places < 0).tolist():
-            entry = table.get(keys[i], _MISS)
+            entry = get(keys[i], _MISS)
             if entry == _MISS:
-                self._misses += 1
                 entry = table[keys[i]] = self._entry(i, raw[i], resolve)
-            places[i] = entry if entry >= 0 else self._place(i, raw[i], entry, resolve)
+            if entry < 0:
+                finders, known = kept[_FIRST_KEPT - entry]
+                values = tuple([number for find in finders for number in find(raw[i])])
+                entry = known.get(values, _MISS)
+                if entry == _MISS:
+                    entry = known[values] = self._resolved(i, raw[i], resolve)
+            places[i] = entry
         return self._codes[places]
 
     def _entry(self, i: int, raw: bytes, resolve: Resolve) -> int:
         """Return the entry of the line without ids and digits, a new one if needed."""
         key = _HEX_ID.sub(b"", raw).translate(None, DIGITS)
         entry = self._cut.get(key)
-        if entry is None:
+        if entry is not None:
+            self._same_but_ids += 1
+        else:
             keeps = self.masks.keep.at(key, raw)
             if keeps:
-                self._kept.append((keeps, {}))
-                entry = -1 - len(self._kept)
+                entry = self._shape(raw, keeps)
             else:
                 entry = self._resolved(i, raw, resolve)
             self._cut[key] = entry
         return entry
 
-    def _place(self, i: int, raw: bytes, entry: int, resolve: Resolve) -> int:
-        """Return the place for a line whose kept numbers have to be read."""
-        keeps, known = self._kept[-2 - entry]
-        values = tuple([number for keep in keeps for number in keep.findall(raw)])
-        place = known.get(values)
-        if place is None:
-            place = known[values] = self._resolved(i, raw, resolve)
-        return place
+    def _shape(self, raw: bytes, keeps: Keeps) -> int:
+        """Return the entry of lines that only differ in kept numbers, and in what the normal form leaves out."""
+        shape = self.masks.normal(raw.decode("utf-8", "replace")).translate(_NO_DIGITS)
+        entry = self._shapes.get((keeps, shape))
+        if entry is None:
+            entry = self._shapes[keeps, shape] = _FIRST_KEPT - len(self._kept)
+            self._kept.append(([keep.findall for keep in keeps], {}))
+        return entry
 
     def _resolved(self, i: int, raw: bytes, resolve: Resolve) -> int:
         normal = self.masks.normal(raw.decode("utf-8", "replace"))
@@ -106,17 +124,17 @@ class LineMemo:
         return place
 
     def _choose_way(self) -> None:
-        self._chunks += 1
         if self._cutting:
             if self._chunks >= _RETRY:
-                self._cutting, self._chunks, self._lines, self._misses = False, 0, 0, 0
+                self._cutting = False
+                self._chunks = self._lines = self._same_but_ids = 0
         elif self._lines >= _WINDOW:
-            self._cutting = self._misses > _TOO_MANY * self._lines
-            self._chunks = self._lines = self._misses = 0
+            self._cutting = self._same_but_ids > _TOO_MANY * self._lines
+            self._chunks = self._lines = self._same_but_ids = 0
 
     def _make_room(self) -> None:
         if max(self._n_codes, len(self._kept)) > 2 * self.capacity:
-            for table in (self._plain, self._cut, self._normal, self._kept):
+            for table in (self._plain, self._cut, self._normal, self._shapes, self._kept):
                 self.dropped += len(table)
                 table.clear()
             self._n_codes = 0
@@ -126,3 +144,10 @@ class LineMemo:
                 self.dropped += len(older)
                 for key in older:
                     del table[key]  # type: ignore[arg-type]
+
+
+def _without_ids(blob: bytes) -> bytes:
+    import polars  # here, because most logs never come this way
+
+    lines = polars.Series(blob.decode("utf-8", "replace").split("\n"), dtype=polars.String)
+    return "\n".join(lines.str.replace_all(_HEX_ID_FAST, "").to_list()).encode()
