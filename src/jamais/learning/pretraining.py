@@ -133,12 +133,12 @@ class _Sampler:
                 members.setdefault(bucket_of(len(line)), []).append(number)
         if not members:
             raise SettingsError("pretraining needs at least one line with a word in it: fit on more lines")
-        self._lengths = sorted(members)
-        self._tables = [_table([lines[i] for i in members[size]], size, codes.pad) for size in self._lengths]
-        chances = [torch.tensor([weights[i] for i in members[size]]).double() for size in self._lengths]
+        groups = [members[size] for size in sorted(members)]
+        self._tables = [_table([lines[i] for i in group], codes.pad) for group in groups]
+        chances = [torch.tensor([weights[i] for i in group]).double() for group in groups]
         self._within = chances
         # Equal cost per step: a bucket of long lines gives fewer rows at a time, and is drawn the more often.
-        self._rows = [max(1, settings.batch * _SHORTEST_BUCKET // size) for size in self._lengths]
+        self._rows = [max(1, settings.batch * _SHORTEST_BUCKET // size) for size in sorted(members)]
         self._between = torch.stack(
             [chance.sum() / rows for chance, rows in zip(chances, self._rows, strict=True)]
         )
@@ -172,8 +172,8 @@ def bucket_of(length: int) -> int:
     return _SHORTEST_BUCKET << doublings
 
 
-def _table(lines: Sequence[Sequence[int]], length: int, pad: int) -> Tensor:
-    table = torch.full((len(lines), length), pad, dtype=torch.long)
+def _table(lines: Sequence[Sequence[int]], pad: int) -> Tensor:
+    table = torch.full((len(lines), max(map(len, lines))), pad, dtype=torch.long)
     for row, line in enumerate(lines):
         table[row, : len(line)] = torch.tensor(line, dtype=torch.long)
     return table

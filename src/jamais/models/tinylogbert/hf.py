@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from os import PathLike
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 from transformers import PretrainedConfig, PreTrainedModel
-from transformers.utils import ModelOutput
+from transformers.utils.generic import ModelOutput
 
 from jamais.errors import InputError, ShapeMismatchError
 from jamais.models.tinylogbert.encoder import Encoder, EncoderShape, MaskedHead
@@ -32,7 +33,7 @@ _SIZES = {
 }
 
 
-class TinyLogBERTConfig(PretrainedConfig):  # type: ignore[misc]
+class TinyLogBERTConfig(PretrainedConfig):  # type: ignore[no-untyped-call]
     """Sizes of a `TinyLogBERT`, under the names of BERT's configuration; the defaults are BERT-mini."""
 
     model_type = "tinylogbert"
@@ -52,7 +53,8 @@ class TinyLogBERTConfig(PretrainedConfig):  # type: ignore[misc]
         known_characters: str = "",
         **kwargs: Any,
     ) -> None:
-        super().__init__(pad_token_id=pad_token_id, **kwargs)
+        super().__init__(**kwargs)
+        self.pad_token_id = pad_token_id
         self.vocab_size = vocab_size
         self.hidden_size = hidden_size
         self.num_hidden_layers = num_hidden_layers
@@ -78,7 +80,7 @@ class TinyLogBERTConfig(PretrainedConfig):  # type: ignore[misc]
 
 
 @dataclass
-class TinyLogBERTOutput(ModelOutput):  # type: ignore[misc]
+class TinyLogBERTOutput(ModelOutput):
     """`loss` (scalar, with labels), `logits` [n, length, vocabulary], `features` [n, width]."""
 
     loss: Tensor | None = None
@@ -86,7 +88,7 @@ class TinyLogBERTOutput(ModelOutput):  # type: ignore[misc]
     features: Tensor | None = None
 
 
-class TinyLogBERT(PreTrainedModel):  # type: ignore[misc]
+class TinyLogBERT(PreTrainedModel):  # type: ignore[no-untyped-call]
     """A masked-language BERT-mini whose `features` are vectors of log lines.
 
     Make one from a configuration, from a trained `LineEncoder`, or with `from_pretrained`.
@@ -104,7 +106,7 @@ class TinyLogBERT(PreTrainedModel):  # type: ignore[misc]
                 f"config.vocab_size is {config.vocab_size}, the vocabulary has {len(self.vocabulary)}: "
                 "raise vocab_size"
             )
-        self.post_init()
+        self.post_init()  # type: ignore[no-untyped-call]
 
     @classmethod
     def from_line_encoder(cls, source: LineEncoder) -> TinyLogBERT:
@@ -117,7 +119,8 @@ class TinyLogBERT(PreTrainedModel):  # type: ignore[misc]
         )
         model = cls(config, source.vocabulary)
         model.encoder.load_state_dict(source.network.state_dict())
-        return model.eval()
+        model.train(False)
+        return model
 
     def to_line_encoder(self) -> LineEncoder:
         """Copy this model as a `LineEncoder`, which computes each line alone and needs no transformers."""
@@ -157,7 +160,9 @@ class TinyLogBERT(PreTrainedModel):  # type: ignore[misc]
         output = TinyLogBERTOutput(loss=loss, logits=logits, features=features)
         return output.to_tuple() if return_dict is False else output
 
-    def save_pretrained(self, save_directory: str | Path, save_config: bool = True, **kwargs: Any) -> None:
+    def save_pretrained(  # type: ignore[override]  # the seed's signature
+        self, save_directory: str | PathLike[str], save_config: bool = True, **kwargs: Any
+    ) -> None:
         """Write weights, configuration and vocabulary files; `kwargs` go to the library's own method."""
         self.config.known_characters = self.vocabulary.known_characters
         super().save_pretrained(str(save_directory), **kwargs)
@@ -167,8 +172,8 @@ class TinyLogBERT(PreTrainedModel):  # type: ignore[misc]
         _write_vocabulary(folder, self.vocabulary, self.config.max_position_embeddings)
 
     @classmethod
-    def from_pretrained(
-        cls, pretrained_model_name_or_path: str | Path, *model_args: Any, **kwargs: Any
+    def from_pretrained(  # type: ignore[override]  # the seed's signature
+        cls, pretrained_model_name_or_path: str | PathLike[str], *model_args: Any, **kwargs: Any
     ) -> Any:
         """Load what `save_pretrained` wrote, vocabulary included; arguments are those of the library."""
         loaded = super().from_pretrained(str(pretrained_model_name_or_path), *model_args, **kwargs)
@@ -192,7 +197,7 @@ class TinyLogBERT(PreTrainedModel):  # type: ignore[misc]
             self.encoder.train()
 
     def _init_weights(self, module: nn.Module) -> None:
-        super()._init_weights(module)
+        super()._init_weights(module)  # type: ignore[no-untyped-call]
         if isinstance(module, MaskedHead):
             nn.init.zeros_(module.bias)
 
