@@ -34,7 +34,24 @@ _SUSPECT = np.zeros(256, np.bool_)
 _SUSPECT[list(b" \t#.CSTD[") + list(range(ord("a"), ord("z") + 1))] = True
 # the two bytes behind ": " that a further line carried by syslog, or PostgreSQL's own, can begin with
 _INNER_SUSPECT = np.zeros(1 << 16, np.bool_)
-for _pair in (b"at", b"Ca", b"Su", b"Tr", b"Th", b"Du", b"..", b"#0", b"DE", b"HI", b"ST", b"CO", b"QU", b"go", b"cr", b"ex"):
+for _pair in (
+    b"at",
+    b"Ca",
+    b"Su",
+    b"Tr",
+    b"Th",
+    b"Du",
+    b"..",
+    b"#0",
+    b"DE",
+    b"HI",
+    b"ST",
+    b"CO",
+    b"QU",
+    b"go",
+    b"cr",
+    b"ex",
+):
     _INNER_SUSPECT[_pair[0] << 8 | _pair[1]] = True
 for _second in range(256):
     _INNER_SUSPECT[[ord(" ") << 8 | _second, ord("\t") << 8 | _second]] = True

@@ -54,6 +54,9 @@ _PREFIX_NOISE = re.compile(r"^(?:[-\d.,/:|()\[\]]+|\S+=)$")
 _ALERT_LABEL = re.compile(r"^(?:-|[A-Z_]+) (?=\d|$)")
 
 
+_ANY_STAMP = StampFinder()
+
+
 class TextHeads:
     """Split text lines; `name` is the format (text, syslog, access), the finder knows where the stamps are."""
 
@@ -158,9 +161,9 @@ def inner_message(text: str) -> tuple[str, str, str]:
     """Split a message that a log system carried: its own stamp, [pid] and level leave it; level, source, message."""
     sequence = _SEQUENCE.match(text)
     plain = text[sequence.end() :] if sequence else text
-    stamp = StampFinder().find(plain.encode("utf-8", "replace"))
-    if stamp is not None and stamp.re is not None:
-        encoded = plain.encode("utf-8", "replace")
+    encoded = plain.encode("utf-8", "replace")
+    stamp = _ANY_STAMP.find(encoded) if plain[:26].count(":") > 1 else None
+    if stamp is not None:
         before, rest = encoded[: stamp.start()].decode(), encoded[stamp.end() :].decode("utf-8", "replace")
         if before.endswith("["):
             rest = rest.removeprefix("]")

@@ -8,6 +8,7 @@ column by column; whatever does not fit goes to the slow path.
 from __future__ import annotations
 
 import re
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +19,7 @@ from jamais.types import Bools, Ints
 
 Bytes = NDArray[np.uint8]
 Keys = NDArray[np.int32]
+Numbers = NDArray[np.signedinteger[Any]]
 
 _MONTHS = [b"Jan", b"Feb", b"Mar", b"Apr", b"May", b"Jun", b"Jul", b"Aug", b"Sep", b"Oct", b"Nov", b"Dec"]
 MONTH_NUMBER = {name: at + 1 for at, name in enumerate(_MONTHS)}
@@ -109,11 +111,11 @@ class Layout:
             key = key + np.where(short < 70, short + 2000, short + 1900) * 10000
         return fit, key.astype(np.int32), micros
 
-    def _number(self, values: Bytes, name: str) -> Ints:
+    def _number(self, values: Bytes, name: str) -> Numbers:
         start, end = self.fields[name]
         columns = [at for at in range(start, end) if at not in self._padded]
         kind = np.int64 if len(columns) > 9 else np.int32
-        total = values[columns[0]].astype(kind)
+        total: Numbers = values[columns[0]].astype(kind)
         for at in columns[1:]:
             total *= 10
             total += values[at]
@@ -130,7 +132,7 @@ class Layout:
         scaled: Ints = number * 10 ** (6 - length) if length <= 6 else number // 10 ** (length - 6)
         return scaled
 
-    def _month(self, table: Bytes) -> Ints:
+    def _month(self, table: Bytes) -> Numbers:
         start, _ = self.fields["b"]
         code = (
             (table[start].astype(np.int32) << 16)
@@ -139,7 +141,7 @@ class Layout:
         )
         if (code == code[0]).all():
             found = np.flatnonzero(code[0] == _MONTH_CODES)
-            return np.full(len(code), found[0] + 1 if len(found) else 0, np.int32)  # type: ignore[return-value]
+            return np.full(len(code), found[0] + 1 if len(found) else 0, np.int32)
         month = np.zeros(len(code), np.int32)
         for number, known in enumerate(_MONTH_CODES):
             month[code == known] = number + 1
