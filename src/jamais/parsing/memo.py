@@ -49,6 +49,7 @@ class LineMemo:
         self._n_codes = 0
         self._kept: list[tuple[list[Find], dict[Values, int]]] = []
         self._shapes: dict[tuple[Keeps, str], int] = {}
+        self._fresh = True
         self._cutting = False
         self._chunks = self._lines = self._same_but_ids = 0
 
@@ -61,12 +62,15 @@ class LineMemo:
         if not raw:
             return np.empty(0, np.int32)
         self._make_room()
+        if self._fresh and len(raw) > _WINDOW:  # a first look, before the bulk goes the wrong way
+            head, rest = raw[:_WINDOW], raw[_WINDOW:]
+            first = self._chunk(b"\n".join(head), head, resolve)
+            second = self._chunk(b"\n".join(rest), rest, lambda i: resolve(i + _WINDOW))
+            return np.concatenate([first, second])
+        return self._chunk(blob, raw, resolve)
+
+    def _chunk(self, blob: bytes, raw: list[bytes], resolve: Resolve) -> Codes:
         self._choose_way()
-        if not self._chunks and not self._cutting and len(raw) > _WINDOW:  # a first look, before the bulk
-            head = self.codes(b"\n".join(raw[:_WINDOW]), raw[:_WINDOW], resolve)
-            rest = raw[_WINDOW:]
-            return np.concatenate([head, self.codes(b"\n".join(rest), rest, lambda i: resolve(i + _WINDOW))])
-        self._chunks += 1
         table = self._cut if self._cutting else self._plain
         keys = (_without_ids(blob) if self._cutting else blob).translate(None, DIGITS).split(b"\n")
         if len(keys) != len(raw):  # the caller left line ends inside records
@@ -124,13 +128,12 @@ class LineMemo:
         return place
 
     def _choose_way(self) -> None:
-        if self._cutting:
-            if self._chunks >= _RETRY:
-                self._cutting = False
-                self._chunks = self._lines = self._same_but_ids = 0
-        elif self._lines >= _WINDOW:
-            self._cutting = self._same_but_ids > _TOO_MANY * self._lines
-            self._chunks = self._lines = self._same_but_ids = 0
+        self._chunks += 1
+        if self._lines < _WINDOW or (self._cutting and self._chunks < _RETRY):
+            return
+        self._cutting = not self._cutting and self._same_but_ids > _TOO_MANY * self._lines
+        self._fresh = False
+        self._chunks = self._lines = self._same_but_ids = 0
 
     def _make_room(self) -> None:
         if max(self._n_codes, len(self._kept)) > 2 * self.capacity:
