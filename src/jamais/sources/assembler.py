@@ -77,13 +77,10 @@ class RecordAssembler:
         data = self._pending + data if self._pending else data
         if self.profile is not None and self.profile.inner == "journal-export":
             return self._export(data)
-        if (
-            self.profile is None
-            and self.options.input in ("auto", "journal")
-            and data.startswith(b"__CURSOR=")
-        ):
+        if self.profile is None and data.startswith(b"__CURSOR="):
             self._set_profile(detect(data[: 1 << 16].split(b"\n"), self._wanted))
-            return self.push_chunk(b"") if not self._stash(data) else self._nothing()
+            if self.profile is not None and self.profile.inner == "journal-export":
+                return self._export(data)
         end = data.rfind(b"\n")
         self._pending = data[end + 1 :]
         if len(self._pending) > PENDING_BYTES:
@@ -94,13 +91,12 @@ class RecordAssembler:
         """Give whatever is still held as if the log ended here."""
         data, self._pending = self._pending, b""
         if self.profile is not None and self.profile.inner == "journal-export":
-            self._pending = data
-            return self._export(b"\n\n") if data else self._nothing()
+            return self._export(data + b"\n\n") if data else self._nothing()
         if data:
             return self.take(data, final=True)
         left = self._unwrapper.rest() if self._unwrapper else []
         if left:
-            return self._text([(line, self.counts["lines"], NO_STAMP) for line in left], None, final=True)
+            return self._text([(line, number, NO_STAMP) for line, number in left], None, final=True)
         return self._text([], None, final=True) if self._held else self._nothing()
 
     def take(self, body: bytes, following: bytes | None = None, *, final: bool = False) -> Records:
@@ -108,6 +104,9 @@ class RecordAssembler:
         if self.profile is None or (self._n_sampled < SAMPLE_LINES and self._fixed is None):
             self._look(body)
         assert self.profile is not None
+        if self.profile.inner == "journal-export":
+            pending, self._pending = self._pending, b""
+            return self._export(pending + body + b"\n" + (b"\n" if final else b""))
         first = self.counts["lines"] + 1
         body = self._clean(body)
         lines, blank = Lines.of(body, first)
@@ -175,11 +174,6 @@ class RecordAssembler:
         self._grouper = Grouper(profile, self.options.record_start) if profile else None
         self._view: View | None = TextHeads(profile.inner, profile.finder) if profile else None
 
-    def _stash(self, data: bytes) -> bool:
-        """Keep export bytes for the export reader; say whether they are no export after all."""
-        self._pending = data
-        return self.profile is None or self.profile.inner != "journal-export"
-
     def _look(self, body: bytes) -> None:
         """Judge the format by what has come so far, until a full sample was seen."""
         fresh = [
@@ -228,11 +222,11 @@ class RecordAssembler:
         assert self._unwrapper is not None and self.profile is not None
         inner: list[tuple[bytes, int, Stamp]] = []
         for i in range(len(lines)):
-            found = self._unwrapper.unwrap(lines.line(i))
+            found = self._unwrapper.unwrap(lines.line(i), int(lines.numbers[i]))
             if found is None:
                 continue
             if found[0].strip():
-                inner.append((found[0], int(lines.numbers[i]), found[1]))
+                inner.append(found)
             else:
                 self.counts["blank"] += 1
         if self.profile.inner in ("json", "logfmt"):
@@ -334,7 +328,7 @@ class RecordAssembler:
         return Row(head.message, head.level, head.source, head.host, NO_STAMP, {}, frozenset(), line)
 
     def _export(self, data: bytes) -> Records:
-        data = (self._pending if data == b"\n\n" else b"") + data
+        """Read the entries of `data` that are whole; `data` begins with what was pending."""
         entries, used = split_entries(data)
         self._pending = data[used:]
         rows, numbers = [], []

@@ -10,22 +10,34 @@ TRACEBACK = b"Traceback (most recent call last)"
 _CONTINUES = re.compile(
     rb"[ \t]|#011|at [\w$.<>/]+\(|Caused by:|Suppressed:|\.\.\. \d+ (?:more|common frames)|Traceback \(most recent"
     rb"|During handling of the above exception|The above exception was the direct cause"
-    rb"|(?:[a-z]\w*\.)+[A-Z]\w*(?:Exception|Error|Throwable)\b|goroutine \d+ \[|created by |\[signal SIG|exit status \d"
+    rb"|goroutine \d+ \[|created by |\[signal SIG|exit status \d"
 )
 _LIKELY = re.compile(rb"Traceback|Exception|Caused by|panic:|:\s*$|Error:?\s*$|\((?:most recent|stack)")
 POSTGRES_MORE = re.compile(rb"(?:^|[\s\]])(?:DETAIL|HINT|STATEMENT|CONTEXT|QUERY):  ")
 _POSTGRES_HEAD = re.compile(rb"(?:^|[\s\]])(?:ERROR|FATAL|PANIC|LOG|WARNING|NOTICE):  ")
+_EXCEPTION = re.compile(rb"(?:[a-z]\w*\.)+[A-Z]\w*(?:Exception|Error|Throwable)\b")
+_PYTHON_END = re.compile(rb"[A-Za-z_][\w.]*(?::|$)")
+_FAILURE = re.compile(rb"error|exception|fail|fatal|warn|severe|critical|cannot|could not", re.I)
 _CAUSED = re.compile(r"^\s*Caused by: *(.*)")
-_JAVA = re.compile(r"^\s*((?:[a-z]\w*\.)+[A-Z][\w$]*(?:Exception|Error|Throwable)\b.*)")
+_JAVA = re.compile(r"^\s*((?:[a-z]\w*\.)*(?:[A-Z][\w$]*)?(?:Exception|Error|Throwable)\b.*)")
 _PYTHON = re.compile(
     r"^((?:[A-Za-z_]\w*\.)*[A-Z]\w*(?:Error|Exception|Warning|Exit|Interrupt|Iteration|Group)?)(?::|$)(.*)"
 )
-_DETAIL = re.compile(r"(?:^|[\s\]])(DETAIL|HINT|STATEMENT|CONTEXT):  ?(.*)")
+_DETAIL = re.compile(r"(?:^|[\s\]])(DETAIL|HINT|STATEMENT|CONTEXT|QUERY):  ?(.*)")
 
 
 def continues(line: bytes) -> bool:
     """Say whether a line without a time stamp is clearly not the first of a record."""
     return _CONTINUES.match(line) is not None
+
+
+def is_exception(line: bytes) -> bool:
+    """Say whether a line is an exception by its class name: it belongs to the line above if that one complains."""
+    return _EXCEPTION.match(line) is not None
+
+
+def speaks_of_failure(line: bytes) -> bool:
+    return _FAILURE.search(line, 0, 400) is not None
 
 
 def is_postgres_more(line: bytes) -> bool:
@@ -53,17 +65,23 @@ def signature(first: str, rest: Sequence[str]) -> list[str]:
         java, cause, detail = _JAVA.match(line), _CAUSED.match(line), _DETAIL.search(line[:240])
         if cause:
             kept.append("Caused by: " + cause[1].strip())
-        elif java and not line.lstrip().startswith("at "):
+        elif java and not in_python:
             kept.append(java[1].strip())
-        elif detail and detail[1] == "DETAIL":
-            kept.append("DETAIL: " + detail[2].strip())
+        elif detail:
+            if detail[1] in ("DETAIL", "HINT"):
+                kept.append(f"{detail[1]}: {detail[2].strip()}")
         elif in_python and _PYTHON.match(line):
             python_last = line.strip()
     if python_last:
         kept.append(python_last)
-    if not kept and rest:
-        kept.append(rest[0].strip())
+    if not kept:
+        kept = [line.strip() for line in rest if line.strip() and not _DETAIL.search(line[:240])][:1]
     return [line[:300] for line in kept[:6]]
+
+
+def ends_traceback(line: bytes) -> bool:
+    """Say whether a line is the exception that a Python traceback ends with."""
+    return _PYTHON_END.match(line) is not None
 
 
 def is_traceback_body(lines_so_far: Sequence[bytes], line: bytes) -> bool:

@@ -11,9 +11,12 @@ from numpy.typing import NDArray
 from jamais.sources.continuation import (
     TRACEBACK,
     continues,
+    ends_traceback,
+    is_exception,
     is_postgres_more,
     is_traceback_body,
     likely_to_continue,
+    speaks_of_failure,
 )
 from jamais.sources.formats.detect import Profile
 from jamais.sources.records import LINE_JOIN
@@ -129,10 +132,15 @@ class Grouper:
         if start.all() and not elsewhere:
             return np.arange(n)
         start[0] = True
-        owners = np.maximum.accumulate(np.where(start, np.arange(n), 0))
+        here = np.arange(n)
+        anchors = start.copy()
+        record = here.copy()
         for line, tagged in elsewhere:
-            owners[line] = owners[tagged]
-        return owners
+            anchors[line] = True
+            record[line] = record[tagged]
+            if not start[tagged]:  # an unmarked line before it: ask that line's own anchor
+                record[line] = record[int(np.flatnonzero(anchors[: tagged + 1])[-1])]
+        return record[np.maximum.accumulate(np.where(anchors, here, 0))]
 
     def begins(self, line: bytes) -> bool:
         """Say whether a line alone would start a record."""
@@ -161,7 +169,8 @@ class Grouper:
         start = np.ones(len(lines), np.bool_)
         suspects = np.flatnonzero(_SUSPECT[lines.body[lines.starts]] & ~stamps.found)
         for i in suspects.tolist():
-            if continues(lines.line(i)):
+            line = lines.line(i)
+            if continues(line) or (i and is_exception(line) and speaks_of_failure(lines.line(i - 1))):
                 start[i] = False
         if TRACEBACK in lines.text:
             self._end_tracebacks(lines, start)
@@ -188,9 +197,23 @@ class Grouper:
             owner = self._look_back(lines, i, line, micros, any_time=more)
             if owner is not None:
                 start[i] = False
-                if owner != i - 1:
-                    found.append((i, owner))
-        return found
+                found.append((i, owner))
+            if TRACEBACK in line:
+                end = self._traceback_end(lines, i)
+                if end is not None:
+                    start[end] = False
+                    found.append((end, i))
+        return sorted(found)
+
+    def _traceback_end(self, lines: Lines, i: int) -> int | None:
+        """Find the exception line of a traceback whose every line syslog gave a header of its own."""
+        tag = _tag(lines.line(i))
+        for j in range(i + 1, min(len(lines), i + 1 + 4 * _LOOK_BACK)):
+            line = lines.line(j)
+            inner = _INNER.search(line, 0, 400) if _tag(line) == tag else None
+            if inner is not None and not continues(inner[2]):
+                return j if ends_traceback(inner[2]) else None
+        return None
 
     def _suspects(self, lines: Lines) -> list[int]:
         if not self._postgres:

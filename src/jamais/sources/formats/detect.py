@@ -16,7 +16,7 @@ from jamais.sources.times.finder import StampFinder
 
 SAMPLE_LINES = 200
 _ACCESS = re.compile(rb'\S+ \S+ \S.*? \[\d\d/\w{3}/\d{4}:[\d: +-]+\] "')
-_EXPORT = re.compile(rb"[A-Z_][A-Z0-9_]*(?:=|$)")
+_EXPORT = re.compile(rb"[A-Z_][A-Z0-9_]*=")
 _MOST = 0.7
 
 

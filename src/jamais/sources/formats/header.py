@@ -21,7 +21,7 @@ _SYSLOG = re.compile(
     re.S,
 )
 _HOST_ONLY = re.compile(r"\s*(?P<host>[^\s:\[\]|,]+) (?P<message>---? .*|last message repeated.*)", re.S)
-_PRI = re.compile(rb"<(\d{1,3})>")
+_PRI = re.compile(rb"<\d{1,3}>(?:1 )?")
 _SEVERITY = re.compile(r"<([A-Z]+)>(?:1 )?")
 _RFC5424 = re.compile(r"\s*(?P<host>\S+) (?P<app>\S+) (?P<proc>\S+) (?P<id>\S+) (?P<rest>.*)", re.S)
 _ELEMENT = re.compile(r'\[(?P<id>[^\s\]="]+)(?P<pairs>(?: [^\s\]="]+="(?:[^"\\]|\\.)*")*)\]')
@@ -45,6 +45,7 @@ _COLUMN_SOURCE = re.compile(rf"(?P<name>{_NAME})\s{{2,}}")
 _NAME_THEN_LEVEL = re.compile(
     rf"\[?(?P<name>{_NAME})\]?\s*(?:[-|:]\s*|\s)(?=[\[<(|]?\s*(?:{_WORDS})\b[\]>)]?[\s:,|\-])"
 )
+_GO_FILE = re.compile(r"(?P<name>[\w./-]+\.(?:go|cc|cpp|c|h)):\d+\] ?")
 _BGL = re.compile(
     r"\s*(?P<node>\S+) (?P<type>[A-Z_]+) (?P<part>\S+) (?P<level>[A-Z]+)(?: (?P<message>.*))?$", re.S
 )
@@ -79,8 +80,17 @@ class TextHeads:
         head = self._first_line(first)
         if not rest:
             return head
-        more = [line.decode("utf-8", "replace") for line in rest]
+        more = [self._bare(line) for line in rest]
         return Head(with_signature(head.message, more), head.level, head.source, head.host, head.fields)
+
+    def _bare(self, line: bytes) -> str:
+        """Take the header off a further line that has one (PostgreSQL's, or any that syslog carried)."""
+        stamp = self.finder.find(line) if line[:1] > b" " else None
+        if stamp is None or stamp.start() > 5:
+            return line.decode("utf-8", "replace")
+        rest = line[stamp.end() :].decode("utf-8", "replace")
+        found = _syslog_parts(rest) if self.name == "syslog" else None
+        return (found["message"] if found else rest.lstrip()).replace("#011", "\t")
 
     def _first_line(self, line: bytes) -> Head:
         stamp = self.finder.find(line)
@@ -128,10 +138,10 @@ def split_level(text: str) -> tuple[str, str, str]:
 def looks_like_syslog(line: bytes, finder: StampFinder) -> bool:
     """Say whether a line is stamp, host, program, message."""
     stamp = finder.find(line)
-    if stamp is None or stamp.start() > 5 or (stamp.start() and not line.startswith(b"<")):
+    if stamp is None:
         return False
-    if line.startswith(b"<"):
-        return True
+    if stamp.start():
+        return _PRI.match(line) is not None and stamp.start() <= 7
     return _syslog_parts(line[stamp.end() :].decode("utf-8", "replace")) is not None
 
 
@@ -277,9 +287,14 @@ def _consume(rest: str) -> tuple[str, str, str]:
                 break
             continue
         break
+    placed = _GO_FILE.match(text)
+    if placed:
+        return level, placed["name"], text[placed.end() :].strip()
     if not source or level:
         named, text = _take_source(text, bool(level))
         source = named or source
+    if level and not text.strip():  # nothing but a level: it is what the line has to say
+        return "", source, rest.strip()
     return level, source, text.strip()
 
 

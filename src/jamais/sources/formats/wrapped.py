@@ -23,36 +23,44 @@ class Unwrapper:
     def __init__(self, name: str) -> None:
         self.name = name
         self._parts: dict[str, list[bytes]] = {}
+        self._begun: dict[str, int] = {}
 
-    def unwrap(self, line: bytes) -> tuple[bytes, Stamp] | None:
-        """Give the inner line and its outer time; None while the rest of a split line is still to come.
+    def unwrap(self, line: bytes, number: int = 0) -> tuple[bytes, int, Stamp] | None:
+        """Give the inner line, its number and outer time; None while the rest of a split line is still to come.
 
         A line that is not wrapped is given as it is.
         """
         found = _cri(line) if self.name == "cri" else _docker(line)
         if found is None:
-            return line, NO_STAMP
+            return line, number, NO_STAMP
         inner, stream, partial, stamp = found
         if partial:
             parts = self._parts.setdefault(stream, [])
             if sum(map(len, parts)) < 1 << 17:
                 parts.append(inner)
+            self._begun.setdefault(stream, number)
             return None
         if stream in self._parts:
             inner = b"".join([*self._parts.pop(stream), inner])
-        return inner, stamp
+            number = self._begun.pop(stream, number)
+        return inner, number, stamp
 
-    def rest(self) -> list[bytes]:
-        """Give what is left of split lines whose end never came."""
-        left = [b"".join(parts) for parts in self._parts.values()]
+    def rest(self) -> list[tuple[bytes, int]]:
+        """Give what is left of split lines whose end never came, with the number of its first line."""
+        left = [(b"".join(parts), self._begun.get(stream, 0)) for stream, parts in self._parts.items()]
         self._parts.clear()
+        self._begun.clear()
         return left
 
     def state_dict(self) -> dict[str, Any]:
-        return {stream: b"".join(parts).decode("latin-1") for stream, parts in self._parts.items()}
+        return {
+            stream: [b"".join(parts).decode("latin-1"), self._begun.get(stream, 0)]
+            for stream, parts in self._parts.items()
+        }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        self._parts = {stream: [text.encode("latin-1")] for stream, text in state.items()}
+        self._parts = {stream: [text.encode("latin-1")] for stream, (text, _) in state.items()}
+        self._begun = {stream: int(number) for stream, (_, number) in state.items()}
 
 
 def is_cri(line: bytes) -> bool:
