@@ -60,6 +60,11 @@ class RecordAssembler:
         """The format's name as the user would write it; "auto" before anything was read."""
         return self.profile.outer if self.profile else self._wanted
 
+    @property
+    def missing(self) -> set[str]:
+        """What time stamps lacked so far: "zone", "year", "date"."""
+        return self._clock.met
+
     def push(self, lines: Iterable[str | bytes]) -> Records:
         """Take whole lines (with or without line feeds) and give the records that are complete."""
         encoded = [one.encode("utf-8", "surrogateescape") if isinstance(one, str) else one for one in lines]

@@ -84,7 +84,16 @@ class RecordReader:
         if self.profile is None and assembler.profile is not None:
             self.profile = assembler.profile
             self.format = assembler.profile.outer
-            self.said.append(assembler.profile.sentence(self._options.timezone))
+            self.said.append(assembler.profile.sentence())
+        self._say_missing(assembler.missing)
+
+    def _say_missing(self, missing: set[str]) -> None:
+        sentences = {
+            "zone": f"times without a zone are read in {self._options.timezone}",
+            "year": "times without a year get the one that fits the file's last change, then go on from there",
+            "date": "times without a date are counted from 1970-01-01, a new day at each midnight",
+        }
+        self.said += [sentences[what] for what in sorted(missing) if sentences[what] not in self.said]
 
     def _add_up(self, assembler: RecordAssembler, source: Source) -> None:
         for name, count in assembler.counts.items():

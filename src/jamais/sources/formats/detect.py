@@ -38,7 +38,7 @@ class Profile:
             "docker",
         )
 
-    def sentence(self, timezone: str) -> str:
+    def sentence(self) -> str:
         """Say what was found, for the user."""
         names = {
             "json": "JSON lines",
@@ -52,7 +52,7 @@ class Profile:
         what = f"format: {names.get(self.outer, self.outer)}{inside}"
         if self.inner in ("text", "syslog", "access") and not self.finder.order and not inside:
             return f"{what}, no time stamps found: every line is a record unless it is indented"
-        return f"{what}, times without a zone read in {timezone}"
+        return what
 
     def state_dict(self) -> dict[str, Any]:
         return {

@@ -72,8 +72,11 @@ class KeyedView:
 
     def head(self, i: int, raw: bytes) -> Head:
         row = self._rows[i]
+        journal = "__REALTIME_TIMESTAMP" in row.data  # its keys with _ are fresh for every process and boot
         fields = {
-            key: value for key, value in flat(row.data).items() if key not in row.used and value is not None
+            key: value
+            for key, value in flat(row.data).items()
+            if key not in row.used and value is not None and not (journal and key.startswith("_"))
         }
         return Head(row.message, row.level, row.source, row.host, fields)
 

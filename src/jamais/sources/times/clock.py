@@ -46,6 +46,8 @@ class Clock:
         self._last = NO_TIME
         self._known: dict[int, int] = {}
         self._quarters: dict[int, tuple[int, int]] = {}
+        self.met: set[str] = set()
+        """What was missing in stamps so far: zone, year, date."""
 
     def restart(self, reference: float) -> None:
         """Begin another file: its own last change anchors its years."""
@@ -66,8 +68,10 @@ class Clock:
             if written.any():
                 time[written] -= zones[written].astype(np.int64) * 60_000_000
             local = ~written & (time != NO_TIME) & (keys != EPOCH_DAY)
-            if not self._utc and local.any():
-                time[local] = self._from_local(time[local])
+            if local.any():
+                self.met.add("zone")
+                if not self._utc:
+                    time[local] = self._from_local(time[local])
         sure = time[time != NO_TIME]
         if len(sure):
             self._last = int(sure[-1])
@@ -84,6 +88,7 @@ class Clock:
         return np.repeat(np.array(found, np.int64), lengths)
 
     def _bare_days(self, keys: NDArray[np.int32], micros: Ints) -> Ints:
+        self.met.add("date")
         out = np.empty(len(keys), np.int64)
         for i, (key, now) in enumerate(zip(keys.tolist(), micros.tolist(), strict=True)):
             if key != ANY_DAY:
@@ -111,6 +116,7 @@ class Clock:
         return day
 
     def _year_less(self, key: int) -> int:
+        self.met.add("year")
         month, day = key // 100, key % 100
         if self._year_day == _NO_DAY:
             limit = int(self._reference // 86400) + 1
