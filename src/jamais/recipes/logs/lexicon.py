@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable
 
 from jamais.parsing.parser import TemplateParser
+from jamais.recipes.logs.meaning import Said
 from jamais.sources.records import Head, Records
 
 OVERFLOW = "(one of too many texts never seen)"
@@ -58,8 +59,11 @@ class Lexicon:
             self.contexts.append(context)
         return self._unseen[identity]
 
-    def level(self, event: int) -> str:
-        return self.contexts[event].partition("\x1f")[0]
+    def said(self, event: int) -> Said:
+        """Give what an event says."""
+        return said(self.contexts[event], self.texts[event])
 
-    def source(self, event: int) -> str:
-        return self.contexts[event].partition("\x1f")[2]
+
+def said(context: str, text: str) -> Said:
+    """Give what a template says, its level being part of its context."""
+    return Said(context.partition("\x1f")[0], text)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -12,7 +13,7 @@ from jamais.detectors.knn import KNN
 from jamais.memory.cover import CoverMemory
 from jamais.models.tinylogbert.line_encoder import LineEncoder
 from jamais.models.tone import Tone
-from jamais.types import Floats, Ints, StateTree
+from jamais.types import Floats, Ints, StateTree, Vectors
 
 
 @dataclass(frozen=True)
@@ -22,9 +23,16 @@ class Readings:
     novelty: Floats
     """[n] share of known templates that are closer to another known one than this text is to any: 0..1."""
     tone: Floats
-    """[n] how much the text sounds like trouble, 0 = neutral or better, 1 = as bad as text gets; all 0 without severity."""
+    """[n] share of known templates that sound less like trouble than this text: 0..1; all 0.5 without severity."""
     nearest: Ints
     """[n] the known template next to it."""
+
+
+class Said(NamedTuple):
+    """What a template says: its level ("" if none) and its text."""
+
+    level: str
+    text: str
 
 
 class Meaning:
@@ -37,41 +45,45 @@ class Meaning:
         self.owners: dict[int, int] = {}
         """Exemplar id -> the template it stands for."""
         self.distances: Floats = np.empty(0)
+        """Sorted: from each known template to the nearest other one."""
+        self.tones: Floats = np.empty(0)
+        """Sorted: how the known templates sound."""
 
-    def remember(self, texts: Sequence[str], counts: Ints, templates: Ints, time: int) -> None:
-        """Take the vectors of known `templates: [n]` with their `texts` and `counts` into the memory."""
-        if not texts:
+    def remember(self, said: Sequence[Said], counts: Ints, templates: Ints, time: int) -> None:
+        """Take the vectors of known `templates: [n]` with what they say and their `counts` into the memory."""
+        if not said:
             return
-        vectors = self.encoder.encode(texts)
-        times = np.full(len(texts), time)
+        vectors = self._vectors(said)
+        times = np.full(len(said), time)
         ids = self.memory.add(vectors, counts=counts, times=times, digest=self.encoder.digest)
         for exemplar, template in zip(ids.tolist(), templates.tolist(), strict=True):
             self.owners.setdefault(exemplar, template)
         alive = set(self.memory.ids.tolist())
         self.owners = {exemplar: template for exemplar, template in self.owners.items() if exemplar in alive}
         self.distances = np.sort(self._leave_one_out())
+        if self.severity:
+            self.tones = np.sort(np.concatenate([self.tones, _tones(said)]))
 
-    def known(self, texts: Sequence[str]) -> Readings:
+    def known(self, said: Sequence[Said]) -> Readings:
         """Look at remembered texts as if each had been unknown and all the others known."""
-        distances, ids = self._knn(2).nearest(self.encoder.encode(texts))
-        novelty = np.searchsorted(self.distances, distances[:, -1], side="right") / (len(self.distances) + 1.0)
-        return Readings(novelty, self.tone(texts), self._owners_of(ids[:, -1]))
+        distances, ids = self._knn(2).nearest(self._vectors(said))
+        return Readings(_quantile(self.distances, distances[:, -1]), self._tone(said), self._owners_of(ids[:, -1]))
 
-    def read(self, texts: Sequence[str]) -> Readings:
+    def read(self, said: Sequence[Said]) -> Readings:
         """Look at texts that match no known template."""
-        n = len(texts)
-        tone = self.tone(texts)
+        n = len(said)
         if not len(self.memory.rows) or not n:
-            return Readings(np.ones(n), tone, np.full(n, -1, dtype=np.int64))
-        distances, ids = self._knn(1).nearest(self.encoder.encode(texts))
-        novelty = np.searchsorted(self.distances, distances[:, 0], side="right") / (len(self.distances) + 1.0)
-        return Readings(novelty, tone, self._owners_of(ids[:, 0]))
+            return Readings(np.ones(n), self._tone(said), np.full(n, -1, dtype=np.int64))
+        distances, ids = self._knn(1).nearest(self._vectors(said))
+        return Readings(_quantile(self.distances, distances[:, 0]), self._tone(said), self._owners_of(ids[:, 0]))
 
-    def tone(self, texts: Sequence[str]) -> Floats:
-        """Give the tone of texts `[n]`; 0 for all when the prior is switched off."""
-        if not self.severity or not texts:
-            return np.zeros(len(texts))
-        return np.clip(Tone.shipped().score(texts), 0.0, None)
+    def _vectors(self, said: Sequence[Said]) -> Vectors:
+        return self.encoder.encode([one.text for one in said])
+
+    def _tone(self, said: Sequence[Said]) -> Floats:
+        if not self.severity or not len(self.tones):
+            return np.full(len(said), 0.5)
+        return _quantile(self.tones, _tones(said))
 
     def words(self, text: str) -> list[str]:
         """Name the words that carry the tone of a text."""
@@ -91,7 +103,7 @@ class Meaning:
         memory = CoverMemory()
         memory.load_state_dict(copy.deepcopy(self.memory.state_dict()))
         new = Meaning(self.encoder, memory, self.severity)
-        new.owners, new.distances = dict(self.owners), self.distances
+        new.owners, new.distances, new.tones = dict(self.owners), self.distances, self.tones
         return new
 
     def state_dict(self) -> StateTree:
@@ -101,6 +113,7 @@ class Meaning:
             "exemplars": np.array(list(self.owners), dtype=np.int64),
             "templates": np.array(list(self.owners.values()), dtype=np.int64),
             "distances": self.distances,
+            "tones": self.tones,
             "tone_digest": Tone.shipped().digest if self.severity else None,
         }
 
@@ -111,4 +124,15 @@ class Meaning:
         meaning = cls(LineEncoder.from_state(tree["encoder"]), memory, severity)
         meaning.owners = dict(zip(tree["exemplars"].tolist(), tree["templates"].tolist(), strict=True))
         meaning.distances = np.asarray(tree["distances"], dtype=np.float64)
+        meaning.tones = np.asarray(tree["tones"], dtype=np.float64)
         return meaning
+
+
+def _tones(said: Sequence[Said]) -> Floats:
+    """The level counts as a word: an ERROR sounds like one."""
+    return Tone.shipped().score([f"{one.level} {one.text}" for one in said])
+
+
+def _quantile(among: Floats, values: Floats) -> Floats:
+    """Give the share of the sorted `among` that lies at or below each value, 0..1."""
+    return np.searchsorted(among, values, side="right") / (len(among) + 1.0)

@@ -21,7 +21,7 @@ from jamais.recipes.logs.confirmed import Confirmed
 from jamais.recipes.logs.facts import Facts
 from jamais.recipes.logs.groups import Grouper
 from jamais.recipes.logs.learner import Learner
-from jamais.recipes.logs.lexicon import Lexicon
+from jamais.recipes.logs.lexicon import Lexicon, said
 from jamais.recipes.logs.lines import Lines
 from jamais.recipes.logs.meaning import Meaning
 from jamais.recipes.logs.quarantine import Quarantine
@@ -177,12 +177,14 @@ class LogRecipe:
         counts = np.bincount(columns.events, minlength=len(self.parser))
         known = set(self.meaning.owners.values())
         new = np.array([event for event in np.flatnonzero(counts).tolist() if event not in known], dtype=np.int64)
-        self.meaning.remember([self.parser.texts[event] for event in new], counts[new], new, facts.last_time)
+        texts = [said(self.parser.contexts[event], self.parser.texts[event]) for event in new]
+        self.meaning.remember(texts, counts[new], new, facts.last_time)
 
     def _guide(self) -> Guide:
         sources: dict[str, int] = {}
         source_of = [sources.setdefault(context.partition("\x1f")[2], len(sources)) for context in self.parser.contexts]
-        extra = meaning_nats(self.meaning.known(self.parser.texts))
+        texts = [said(*pair) for pair in zip(self.parser.contexts, self.parser.texts, strict=True)]
+        extra = meaning_nats(self.meaning.known(texts))
         return Guide(extra, np.array(source_of, dtype=np.int64), list(sources))
 
     def copy(self) -> LogRecipe:

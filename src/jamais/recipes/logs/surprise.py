@@ -10,13 +10,20 @@ from jamais.recipes.logs.lexicon import Lexicon
 from jamais.recipes.logs.meaning import Meaning, Readings
 from jamais.types import Floats, Ints
 
-NOVELTY_NATS = 2.0
-TONE_NATS = 4.0
+MEANING_NATS = 8.0
+"""Between the most harmless and the most alarming unseen text: enough to tell them apart, too little to hide one."""
 
 
 def meaning_nats(readings: Readings) -> Floats:
-    """Give what distance and tone add to the surprise of texts `[n]` never seen before."""
-    return NOVELTY_NATS * readings.novelty + TONE_NATS * readings.tone
+    """Give what distance and tone add to the surprise of texts `[n]` never seen before, from -4 to 4.
+
+    Both are quantiles among the known templates, so neither needs a scale of its own.
+    """
+    return MEANING_NATS * ((readings.novelty + readings.tone) / 2.0 - 0.5)
+
+
+TROUBLE = 0.5
+"""Tone quantile above which a reason mentions the tone."""
 
 
 class Surprise:
@@ -35,7 +42,7 @@ class Surprise:
         """Give the surprise `[len(lexicon)]` of all events so far; new texts are read on the way."""
         missing = range(len(self._nats), len(self.lexicon))
         if missing:
-            readings = self.meaning.read([self.lexicon.texts[event] for event in missing])
+            readings = self.meaning.read([self.lexicon.said(event) for event in missing])
             for place, event in enumerate(missing):
                 self.readings[event] = (
                     float(readings.novelty[place]),
@@ -62,7 +69,7 @@ class Surprise:
         if event not in self.readings:
             times = int(self.rarity.counts[event]) if event < len(self.rarity.counts) else 0
             return f"rare: in {times:,} of {int(self.rarity.units):,} before: {text}"
-        words = self.meaning.words(text) if self.readings[event][1] > 0 else []
+        words = self.meaning.words(text) if self.readings[event][1] > TROUBLE else []
         trouble = f"; sounds like trouble ({', '.join(words)})" if words else ""
         return f"never seen: {text}{trouble}"
 
