@@ -1,6 +1,7 @@
 """Which numbers are a small closed set, so that a template keeps them as words?
 
-A number is kept by what stands round it, never by its value alone, and this must show in the line without digits.
+A number is kept by what stands round it, never by its value alone, and this must show in the line without
+digits.
 """
 
 from __future__ import annotations
@@ -9,11 +10,11 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-# Written as regexes with three signs: N is the number (group 1), its length range in braces; B the start of a word;
-# S what may stand between a name and its value.
+# S: what may stand between a name and its value; B: the start of a word.
 _S = r"[\"']?\s?[=:]?\s?[\"'(\[]?"
 _B = r"(?<![A-Za-z0-9])"
-_EXIT = rf"(?i){_B}(?:exit(?:ed|s|ing)?(?: with)?|return(?:ed|s)?)(?: non-zero)?(?: exit)?[ _-]?(?:code|status|value)"
+_EXIT = rf"(?i){_B}(?:exit(?:ed|s|ing)?(?: with)?|return(?:ed|s)?)(?: non-zero)?(?: exit)?"
+_EXIT += r"[ _-]?(?:code|status|value)"
 _LEAVE = rf"(?i){_B}(?:exit(?:ed|s|ing)?(?: with)? |exit[=:(]\s?)"
 _RESULT = rf"(?i){_B}(?:rc|ret|retval|errno|err|error|code|(?:err(?:or)?|result)[ _-]?code)\"?\s?[=:]\s?\"?"
 _ERROR = rf"(?i){_B}(?:errno|err(?:or)?[ _-]?code|error|signal|sig)[ (\[]{{1,2}}"
@@ -26,8 +27,8 @@ _YES = (
 )
 _NO_MORE = r"(?![0-9A-Za-z]|[.,:]\d)"
 
-# (what, one of these must be in the line in small letters, before the number, the number, after it, after it when the
-# digits are gone)
+# (what, one of these must be in the line in small letters, before the number, the number, after it, after it
+# when the digits are gone). Where the second group of three fits a line, the last must fit it without digits.
 _CONTEXTS: tuple[tuple[str, tuple[str, ...], str, str, str, str], ...] = (
     ("status line", ("http/",), r"HTTP/\d?(?:\.\d?)?\"? ", r"[1-5]\d\d", _NO_MORE, "(?![A-Za-z])"),
     ("access log", ('" ',), r"\" ", r"[1-5]\d\d", r"(?= (?:\d+|-)(?: |$))", r"(?= -?(?: |$))"),
@@ -39,8 +40,22 @@ _CONTEXTS: tuple[tuple[str, tuple[str, ...], str, str, str, str], ...] = (
     ("error", ("err", "sig"), _ERROR, r"-?\d{1,5}", _NO_MORE, "(?:-|(?![a-z]))"),
     ("system error", (": ",), r"\(", r"\d{1,3}", r"(?=: [A-Z])", r"(?=: [A-Z])"),
     ("sqlstate", ("sqlstate",), r"SQLSTATE[=:( \[]{1,2}", r"[0-9A-Z]{5}", r"(?![0-9A-Za-z])", ""),
-    ("letters", ("code", "err"), _LETTERS, r"[A-Z]{1,4}-?\d{2,5}", r"(?![0-9a-z])", "(?<=[a-z=: (\\[-])(?![a-z])"),
-    ("vendor", ("ora", "tns", "hy", "ah", "err", "wrn", "msg"), _VENDOR, r"\d{3,6}", _NO_MORE, "(?![A-Za-z])"),
+    (
+        "letters",
+        ("code", "err"),
+        _LETTERS,
+        r"[A-Z]{1,4}-?\d{2,5}",
+        r"(?![0-9a-z])",
+        "(?<=[a-z=: (\\[-])(?![a-z])",
+    ),
+    (
+        "vendor",
+        ("ora", "tns", "hy", "ah", "err", "wrn", "msg"),
+        _VENDOR,
+        r"\d{3,6}",
+        _NO_MORE,
+        "(?![A-Za-z])",
+    ),
     ("yes or no", ("=", ":"), _YES, r"[01]", _NO_MORE, "(?![a-z])"),
 )
 
@@ -62,7 +77,7 @@ class Context:
     digits: str
 
     def finders(self, bare: bytes, raw: bytes) -> list[re.Pattern[bytes]]:
-        """Return regexes that find this context's numbers in all lines like these; literal ones are much faster."""
+        """Return regexes that find this context's numbers in lines like these; literal ones are faster."""
         possible = len(self.bare.findall(bare))
         found = list(self.raw.finditer(raw))
         if not self.number or len(found) != possible:
@@ -86,7 +101,7 @@ class Keep:
         return text
 
     def at(self, bare: bytes, raw: bytes) -> tuple[re.Pattern[bytes], ...]:
-        """Return the byte regexes that find all kept numbers in lines that are `bare` without digits, as `raw` is."""
+        """Return byte regexes that find all kept numbers in lines that are `bare` without digits."""
         small = raw.lower()
         found: dict[bytes, re.Pattern[bytes]] = {}
         seen: set[tuple[str, tuple[tuple[int, int], ...]]] = set()

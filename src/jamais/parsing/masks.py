@@ -1,7 +1,8 @@
 """What of a line is its identity, and what only varies?
 
-The identity never depends on digits, except those of kept numbers (`keep.py`): so the line without digits, which costs
-nothing to make for megabytes at once, is a key to it (`memo.py`). Hex and random ids go too, letters and all.
+The identity never depends on digits, except those of kept numbers (`keep.py`): so the line without digits,
+which costs nothing to make for megabytes at once, is a key to it (`memo.py`). Hex and random ids go too,
+with their letters: a line that has `b1234567` where another has `b` is the one place where the key may err.
 """
 
 from __future__ import annotations
@@ -15,11 +16,10 @@ from jamais.parsing.words import RANDOM, is_named, is_random, is_variable
 
 ANY = "<*>"
 
-# Ids of hex digits: their letters are noise as much as their digits. The memo cuts them out of whole chunks, so what
-# this expression takes, text or bytes, must mean nothing wherever it stands.
-HEX_ID = (
-    r"(?<![0-9A-Za-z])(?:[0-9a-f]{8,}(?:-[0-9a-f]{4,})*|[0-9A-F]{8,}(?:-[0-9A-F]{4,})*|0[xX][0-9a-fA-F]+)(?![0-9A-Za-z])"
-)
+# Ids of hex digits: their letters are noise as much as their digits. The memo cuts them out of whole
+# chunks, so what this expression takes, text or bytes, must mean nothing wherever it stands.
+HEX_DIGITS = r"(?:[0-9a-f]{8,}(?:-[0-9a-f]{4,})*|[0-9A-F]{8,}(?:-[0-9A-F]{4,})*|0[xX][0-9a-fA-F]+)"
+HEX_ID = rf"(?<![0-9A-Za-z]){HEX_DIGITS}(?![0-9A-Za-z])"
 _HEX_ID = re.compile(HEX_ID)
 _ADDRESS = re.compile(
     r"(?<![0-9A-Za-z:])(?:[0-9A-Fa-f]{2}([:-])(?:[0-9A-Fa-f]{2}\1){4,}[0-9A-Fa-f]{2}"  # MAC, WWN
@@ -31,10 +31,12 @@ _REPEATED = re.compile(r"<\*>(?:[.,:/-]?<\*>)+")
 _NO_DIGITS = {ord(str(d)): None for d in range(10)}
 # Private signs: a kept digit is U+E000…E009, then these two, then the user's masks.
 _ANY, _SECRET, _FIRST_MASK = "\ue020", "\ue021", 0xE030
-_WIDE = "\u3000-\u3002\u3008-\u3011\uff08\uff09\uff0c\uff1a\uff1b\u201c\u201d"  # Chinese and Japanese punctuation
+_WIDE = (
+    "\u3000-\u3002\u3008-\u3011\uff08\uff09\uff0c\uff1a\uff1b\u201c\u201d"  # Chinese and Japanese punctuation
+)
 # A word, and whether it is the name of what follows it (`user=`, `"user": `).
 _WORD = re.compile(rf"([^\s()\[\]{{}}<>,;\"'|={_WIDE}]+)(=|[\"']:\s?[\"']?)?")
-# What is left where a number was: nothing, or its signs, between a space or an opening and a space or a closing.
+# What is left where a number was: nothing, or its signs, between a space or opening and a space or closing.
 _GAP = re.compile(
     r"(?:^|(?<=[\s=(\[{<])|(?<=\":))[-+.,:/%#*]*(?=[\s)\]}>,;]|$)|(?<=\")[-+.%]*(?=\")|(?<=')[-+.%]*(?=')"
 )
@@ -57,7 +59,7 @@ class Masks:
         self._finished: dict[str, str] = {}
 
     def shown(self, text: str) -> str:
-        """Return `text` for people: variables as `<*>`, the user's as `<name>`, secrets hidden, kept numbers as is."""
+        """Return `text` for people: variables as `<*>`, the user's as `<name>`, secrets hidden."""
         text = self._marked(text)
         text = _ADDRESS.sub(ANY, _HEX_ID.sub(ANY, text))
         text = RANDOM.sub(lambda found: ANY if is_random(found[0]) else found[0], text)
@@ -65,11 +67,11 @@ class Masks:
         return _REPEATED.sub(ANY, text).translate(self._signs).strip()
 
     def normal(self, text: str) -> str:
-        """Return the identity form: words one blank apart, `<*>` for what varies, no digits save kept ones."""
+        """Return the identity form: words one blank apart, `<*>` for what varies, no digits but kept ones."""
         return " ".join(self.words(text))
 
     def words(self, text: str) -> list[str]:
-        """Return the words of the identity form, at most `max_words`; a run of `<*>`, or of one word, counts once."""
+        """Return the words of the identity form, at most `max_words`; a run of one word counts once."""
         text = self._marked(text.rstrip())
         if not text:
             return []
@@ -81,7 +83,7 @@ class Masks:
         key = last = before = ""
         for found in _WORD.finditer(bare):
             word, is_key = found.groups()
-            if key and is_variable(word, key) or is_named(before, last):
+            if (key and is_variable(word, key)) or is_named(before, last):
                 word = ANY
             else:
                 word = self._finished.get(word) or self._finish(word)

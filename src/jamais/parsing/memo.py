@@ -1,9 +1,9 @@
 """How do a million lines get their codes without looking at most of them?
 
-Level 1: the line without digits -> place of its code. Level 2 (on a miss): the same without hex ids. Level 3: the
-normal form, which alone decides. When most lines miss level 1, fresh ids are the cause: then ids are cut out of the
-whole chunk at once and level 1 is skipped. All levels lead to the same place, so codes depend neither on chunks nor on
-which way a line went.
+Level 1: the line without digits -> place of its code. Level 2 (on a miss): the same without hex ids. Level
+3: the normal form, which alone decides. When fresh ids make many lines miss level 1, ids are cut out of the
+whole chunk at once and level 1 is skipped. All levels lead to the same place, so codes depend neither on
+chunks nor on the way a line went.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ from itertools import islice, repeat
 
 import numpy as np
 
-from jamais.parsing.masks import HEX_ID, Masks
+from jamais.parsing.masks import HEX_DIGITS, HEX_ID, Masks
 from jamais.types import Codes
 
 DIGITS = b"0123456789"
 _HEX_ID = re.compile(HEX_ID.encode())
 # The same for the faster engine in polars, which knows no look-behind: it takes a little less, never more.
-_HEX_ID_FAST = r"(?-u:\b)(?:[0-9a-f]{8,}(?:-[0-9a-f]{4,})*|[0-9A-F]{8,}(?:-[0-9A-F]{4,})*|0[xX][0-9a-fA-F]+)(?-u:\b)"
+_HEX_ID_FAST = rf"(?-u:\b){HEX_DIGITS}(?-u:\b)"
 _MISS = -1
 _FIRST_KEPT = -2  # entry -2 - j: read the numbers that stay words with the j-th set of regexes first
 _NO_DIGITS = {ord(str(d)): None for d in range(10)}
@@ -56,8 +56,8 @@ class LineMemo:
     def codes(self, blob: bytes, raw: list[bytes], resolve: Resolve) -> Codes:
         """Return the code of every record of `raw`, [n] int32.
 
-        `blob` is `b"\\n".join(raw)`, line ends inside a record as `\\x1f`. `resolve(i)` gives the code of record i; it
-        is called in order, once per normal form that is not remembered.
+        `blob` is `b"\\n".join(raw)`, line ends inside a record as `\\x1f`. `resolve(i)` gives the code of
+        record i; it is called in order, once per normal form that is not remembered.
         """
         if not raw:
             return np.empty(0, np.int32)
@@ -99,15 +99,12 @@ class LineMemo:
             self._same_but_ids += 1
         else:
             keeps = self.masks.keep.at(key, raw)
-            if keeps:
-                entry = self._shape(raw, keeps)
-            else:
-                entry = self._resolved(i, raw, resolve)
+            entry = self._shape(raw, keeps) if keeps else self._resolved(i, raw, resolve)
             self._cut[key] = entry
         return entry
 
     def _shape(self, raw: bytes, keeps: Keeps) -> int:
-        """Return the entry of lines that only differ in kept numbers, and in what the normal form leaves out."""
+        """Return the entry of lines that differ only in kept numbers and what the normal form leaves out."""
         shape = self.masks.normal(raw.decode("utf-8", "replace")).translate(_NO_DIGITS)
         entry = self._shapes.get((keeps, shape))
         if entry is None:

@@ -12,14 +12,15 @@ from jamais.parsing.settings import ParsingSettings
 from jamais.parsing.tree import Tree
 from jamais.types import Ints, StateTree
 
+_REST = "rest"  # the id of the template of all that a full parser could not tell apart
 _NO_DIGITS = {ord(str(d)): None for d in range(10)}
 
 
 class TemplateParser:
     """Give every message the dense index of its template; an index once given stays valid for ever.
 
-    When a place of several templates turns out to be a variable they become one: the oldest survives, the others
-    point to it. Fold what you counted by index with `counts_of_survivors = bincount(parser.canonical()[indices])`.
+    When a place of several templates turns out to be a variable they become one: the oldest survives, the
+    others point to it. Fold counts by index with `np.bincount(parser.canonical(), weights=counts)`.
     """
 
     def __init__(self, settings: ParsingSettings = ParsingSettings()) -> None:  # noqa: B008 - frozen
@@ -38,27 +39,27 @@ class TemplateParser:
     def learn(self, message: str, context: str = "") -> int:
         """Return the index of the template that `message` follows, a new one if none does."""
         words, context = self.masks.words(message), context.translate(_NO_DIGITS)
-        group = self._tree.group(context, len(words))
-        row = self._tree.number(words, grow=True)
-        found = group.find(row)
+        found = self._find(context, words)
         if found >= 0:
             return found
-        if len(self.ids) >= self.settings.max_templates and group.templates:
-            return group.force(row)
+        if len(self.ids) >= self.settings.max_templates:
+            return self._squeeze(context, words)
+        row = self._tree.number(words, grow=True)
+        group = self._tree.group(context, len(words))
         index = self._born(_id(context, words), self.masks.shown(message), context)
         self._fold(group.add(row, index))
         return self._alias[index]
 
     def match(self, message: str, context: str = "") -> int:
         """Return the index of the known template that `message` follows, else -1; change nothing."""
-        return self._tree.find(context.translate(_NO_DIGITS), self.masks.words(message))
+        return self._find(context.translate(_NO_DIGITS), self.masks.words(message))
 
     def identity(self, message: str, context: str = "") -> tuple[str, str]:
         """Return (id, shown text) that `message` would be born with: a name for lines no template fits."""
         return _id(context.translate(_NO_DIGITS), self.masks.words(message)), self.masks.shown(message)
 
     def nearest(self, message: str, context: str = "") -> tuple[int, float]:
-        """Return the known template of equal length that shares most words, and the share; (-1, 0) if none."""
+        """Return the known template of equal length that shares most words, and the share; else (-1, 0)."""
         words = self.masks.words(message)
         group = self._tree.groups.get((context.translate(_NO_DIGITS), len(words)))
         return (-1, 0.0) if group is None else group.nearest(self._tree.number(words, grow=False))
@@ -83,8 +84,10 @@ class TemplateParser:
         mine: list[int] = []
         for index, (name, pattern) in enumerate(zip(other.ids, patterns, strict=True)):
             context = other.contexts[index]
-            if int(survivors[index]) != index:
-                mine.append(-1)
+            if name == _REST and name not in self._index:
+                self._born(name, other.texts[index], context)
+            if int(survivors[index]) != index or name == _REST:
+                mine.append(self._index.get(name, -1))
                 continue
             row = self._tree.from_pattern(pattern)
             group = self._tree.group(context, len(row))
@@ -93,7 +96,7 @@ class TemplateParser:
                 found = self._born(name, other.texts[index], context) if found < 0 else found
                 self._fold(group.take(row, self._alias[found]))
             mine.append(found)
-        for index in np.flatnonzero(survivors != np.arange(len(survivors))):
+        for index in np.flatnonzero(survivors != np.arange(len(survivors))).tolist():
             mine[index] = mine[int(survivors[index])]
             self._index.setdefault(other.ids[index], mine[index])
         return [self._alias[index] for index in mine]
@@ -120,8 +123,23 @@ class TemplateParser:
         self._index = {name: i for i, name in enumerate(ids)}
         self._tree = Tree(self.settings)
         for index in np.flatnonzero(alias == np.arange(len(alias))).tolist():
+            if ids[index] == _REST:
+                continue
             row = self._tree.from_pattern(patterns[index])
             self._tree.group(contexts[index], len(row)).restore(row, index)
+
+    def _find(self, context: str, words: list[str]) -> int:
+        found = self._tree.find(context, words)
+        if found < 0 and (context, len(words)) not in self._tree.groups:
+            return self._index.get(_REST, -1)
+        return found
+
+    def _squeeze(self, context: str, words: list[str]) -> int:
+        """Find a home in a full parser: the likest template opens up; what is like none goes to the rest."""
+        group = self._tree.groups.get((context, len(words)))
+        if group is not None and group.templates:
+            return group.force(self._tree.number(words, grow=False))
+        return self._index[_REST] if _REST in self._index else self._born(_REST, "<anything>", "")
 
     def _born(self, name: str, text: str, context: str) -> int:
         index = len(self.ids)

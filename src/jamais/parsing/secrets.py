@@ -10,8 +10,8 @@ _NAMES = (
     r"(?:password|passwd|passphrase|pwd|secret|credentials?|api[_-]?key|access[_-]?key|secret[_-]?key"
     r"|private[_-]?key|auth[_-]?token|access[_-]?token|refresh[_-]?token|client[_-]?secret|token|signature)"
 )
-# With "=" any name that ends so is a secret (db_password=…, &key=…); with ":" only as in JSON or YAML, because
-# "invalid token: expired" says something worth reading.
+# With "=" any name that ends so is a secret (db_password=…, &key=…); with ":" only as in JSON or YAML:
+# "invalid token: expired" is worth reading.
 _ASSIGNED = re.compile(
     rf"(?i)((?:\b|_){_NAMES}\b[\"']?\s*=\s*|(?:\b|_)key=|(?:\b|_){_NAMES}[\"']\s*:\s*"
     r"|(?:\b|_)(?:password|passwd|passphrase|api[_-]?key)\s*:\s*)"
@@ -23,7 +23,9 @@ _BEARER = re.compile(
 _BASIC = re.compile(r"\b(Basic) ([A-Za-z0-9+/]{8,}={0,2})")
 _LOGIN = re.compile(r"(://)[^/\s:@]*:[^/\s@]+@")
 _MAIL = re.compile(r"[A-Za-z0-9._%+-]+@[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)*\.[A-Za-z]{2,}")
-_TELLTALE = re.compile(r"\beyJ[\w-]{8,}\.[\w-]+(?:\.[\w-]*)?|\bAKIA[0-9A-Z]{16}\b|\bgh[pousr]_\w{20,}|\bsk-\w{16,}")
+_TELLTALE = re.compile(
+    r"\beyJ[\w-]{8,}\.[\w-]+(?:\.[\w-]*)?|\bAKIA[0-9A-Z]{16}\b|\bgh[pousr]_\w{20,}|\bsk-\w{16,}"
+)
 # Looking for a few letters first spares the slow expressions on nearly every line.
 _HINTS = ("pass", "pwd", "secret", "key", "token", "credential", "signature")
 _MARKS = ("eyJ", "AKIA", "gh", "sk-")

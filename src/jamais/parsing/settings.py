@@ -16,7 +16,7 @@ class ParsingSettings:
     """(name, regex): text that is a variable, shown as `<name>`; looked at before the built-in rules."""
 
     keep: tuple[str, ...] = ()
-    """Regexes whose group 1 is a number that stays a word (a status, a code), beside the built-in contexts."""
+    """Regexes whose group 1 is a number that stays a word (a code), beside the built-in contexts."""
 
     values_to_vary: int = 5
     """Distinct words at one place, the rest being equal, that make the place variable. `Started`, `Paused`,
@@ -36,7 +36,7 @@ class ParsingSettings:
     """Templates ever born, aliases included, about 1 kB each; beyond, new lines join the likest one."""
 
     memo_capacity: int = 200_000
-    """Lines without digits that the memo of each level holds, about 300 bytes each; the older half is dropped."""
+    """Lines without digits that each level of the memo holds, about 300 bytes each; the older half goes."""
 
     slot_templates: int = 5_000
     """Templates whose variable places are summarised, up to about 10 kB each."""
@@ -44,7 +44,14 @@ class ParsingSettings:
     def __post_init__(self) -> None:
         if not 0.0 <= self.similarity <= 1.0:
             raise SettingsError(f"parsing.similarity is {self.similarity}: give a share between 0 and 1")
-        for name in ("values_to_vary", "names_to_vary", "max_words", "max_templates", "memo_capacity", "slot_templates"):
+        for name in (
+            "values_to_vary",
+            "names_to_vary",
+            "max_words",
+            "max_templates",
+            "memo_capacity",
+            "slot_templates",
+        ):
             if getattr(self, name) < 2:
                 raise SettingsError(f"parsing.{name} is {getattr(self, name)}: give 2 or more")
         for name, pattern in self.masks:

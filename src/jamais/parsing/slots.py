@@ -1,8 +1,8 @@
 """Is a value in a variable place of a template far from all that was seen there?
 
-A slot is told by the literal text before it (`size `, `state=`) and the unit after it. Numbers keep their extremes and a
-histogram of magnitudes, words a short list. Ids, ports, addresses, times and counters have no usual value: the
-names of some give them away, the rest is seen by setting a new extreme again and again.
+A slot is told by the literal text before it (`size `, `state=`) and the unit after it. Numbers keep their
+extremes and a histogram of magnitudes, words a short list. Ids, ports, addresses, times and counters have
+no usual value: the names of some give them away, the rest is seen by setting a new extreme again and again.
 """
 
 from __future__ import annotations
@@ -77,16 +77,22 @@ class Slot:
         # n values in any stable order set about 2 (ln n + .6) extremes; counters and clocks set n.
         if self.n < _ENOUGH or self.extremes > 4 * math.log(self.n) + 8 or self.high <= 0:
             return math.inf
-        return max(10.0, 2 * self.high, self.high * 2.0 ** min(self.spread(), 10.0))
+        return max(10.0, 2 * self.high, self.high * float(2 ** min(self.spread(), 10)))
 
-    def spread(self) -> float:
+    def spread(self) -> int:
         """Return how many times the largest value is twice the median."""
         seen = 0
         for magnitude in sorted(self.magnitudes):
             seen += self.magnitudes[magnitude]
             if 2 * seen >= self.n:
-                return float(max(_magnitude(self.high) - magnitude, 0))
-        return 0.0
+                return max(_magnitude(self.high) - magnitude, 0)
+        return 0
+
+    def row(self) -> list[object]:
+        """Return the slot as JSON values."""
+        magnitudes = [[m, count] for m, count in self.magnitudes.items()]
+        words = [[word, count] for word, count in self.words.items()]
+        return [self.n, _finite(self.low), _finite(self.high), self.extremes, self.open, magnitudes, words]
 
     def is_closed(self) -> bool:
         """Say whether the words are a small set, each seen more than once: then a new one is evidence."""
@@ -158,10 +164,9 @@ class SlotTable:
     def state_dict(self) -> StateTree:
         """Return all that is needed to go on exactly."""
         rows = [
-            [template, _text(prefix), _text(unit), s.n, _finite(s.low), _finite(s.high), s.extremes, s.open]
-            + [[[m, c] for m, c in s.magnitudes.items()], [[w, c] for w, c in s.words.items()]]
+            [template, _text(prefix), _text(unit), *slot.row()]
             for template, slots in self._slots.items()
-            for (prefix, unit), s in slots.items()
+            for (prefix, unit), slot in slots.items()
         ]
         return {"rows": rows, "templates": list(self._slots)}
 
@@ -220,7 +225,10 @@ def _places(raw: bytes) -> list[tuple[bytes, bytes]]:
         token = found[0]
         if start >= 0 and len(token) <= _LONGEST_WORD:
             prefix = raw[start : found.start()]
-            grouped = raw[found.end() : found.end() + 1] == b"," and raw[found.end() + 1 : found.end() + 2].isdigit()
+            grouped = (
+                raw[found.end() : found.end() + 1] == b","
+                and raw[found.end() + 1 : found.end() + 2].isdigit()
+            )
             if len(prefix) <= _LONGEST_WORD and not grouped and raw.find(prefix) == start:
                 places.append((prefix, token))
         start = -1 if any(48 <= byte <= 57 for byte in token) else found.start()
@@ -231,12 +239,12 @@ def _number_check(prefix: bytes, unit: bytes, slot: Slot) -> Check | None:
     limit = slot.limit()
     if not slot.magnitudes or limit == math.inf:
         return None
-    # A number far above has at least as many digits as the limit: most records fail on that, inside the regex engine.
+    # A number far above has as many digits as the limit: most records fail on that, inside the regex engine.
     digits = max(len(str(int(limit))), 1)
     sign = rb"-[0-9][0-9.]*|" if slot.low >= 0 else b""
     end = re.escape(unit) + rb"(?![A-Za-z0-9%]|[.,:/-][0-9])"
     pattern = re.compile(re.escape(prefix) + rb"(" + sign + rb"[0-9]{%d,15}(?:\.[0-9]{1,9})?)" % digits + end)
-    low, high, n, spread = slot.low, slot.high, slot.n, max(1.0, slot.spread())
+    low, high, n, spread = slot.low, slot.high, slot.n, max(1, slot.spread())
     name = _text(prefix).strip(" =:\"'([")
     usual = f"normally {_say(low)}–{_say(high)}{_text(unit)}"
 
@@ -256,7 +264,14 @@ def _word_check(prefix: bytes, slot: Slot) -> Check | None:
     known = b"|".join(re.escape(word.encode("latin-1")) for word in sorted(slot.words, key=len, reverse=True))
     inside = rb"[^\s=,;()\[\]{}<>\"'|]"
     pattern = re.compile(
-        re.escape(prefix) + rb"(?!(?:" + known + rb")(?!" + inside + rb"))([^\s=,;()\[\]{}<>\"'|0-9]+)(?!" + inside + rb")"
+        re.escape(prefix)
+        + rb"(?!(?:"
+        + known
+        + rb")(?!"
+        + inside
+        + rb"))([^\s=,;()\[\]{}<>\"'|0-9]+)(?!"
+        + inside
+        + rb")"
     )
     n, name = slot.n, _text(prefix).strip(" =:\"'([")
     usual = ", ".join(sorted(slot.words, key=lambda word: -slot.words[word])[:3])

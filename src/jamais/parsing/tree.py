@@ -1,9 +1,10 @@
 """Which known template do these words follow, and when does a place in it turn into a variable?
 
-A group holds the templates of one context and one number of words. A template is a row of words in which some places
-are open. Words that fit no row are a new row. A place opens only on evidence: when enough distinct words were seen
-there while the rest was equal; a decisive word (`failed`, `refused`) never goes into an open place. So two lines that
-say different things stay two templates, and what is opened depends on the order of *new* rows alone, not on batches.
+A group holds the templates of one context and one number of words. A template is a row of words in which
+some places are open. Words that fit no row are a new row. A place opens only on evidence: when enough
+distinct words were seen there while the rest was equal; a decisive word (`failed`, `refused`) never goes
+into an open place. So two lines that say different things stay two templates, and what opens depends on the
+order of *new* rows alone, not on batches.
 """
 
 from __future__ import annotations
@@ -58,7 +59,9 @@ class Group:
         if template not in self.templates:
             self.restore(row, template)
         at = self.templates.index(template)
-        at, gone = self._merge(np.array([at]), (self.rows[at] != row) | (row == OPEN) | (self.rows[at] == OPEN))
+        at, gone = self._merge(
+            np.array([at]), (self.rows[at] != row) | (row == OPEN) | (self.rows[at] == OPEN)
+        )
         return gone + self._settle(at)
 
     def restore(self, row: Rows, template: int) -> None:
@@ -87,7 +90,7 @@ class Group:
         return self.templates[best], float(same[best]) / max(self.length, 1)
 
     def force(self, row: Rows) -> int:
-        """Open places of the likest template until `row` follows it, and return that template: for a full parser."""
+        """Open places of the likest template until `row` follows it; return that template."""
         known = self.known
         best = int(((known == row) | (known == OPEN)).sum(1).argmax())
         opened = (known[best] == OPEN) | (known[best] != row)
@@ -139,13 +142,15 @@ class Group:
             values = values[values != OPEN]
             # A variable once seen at this place (a path, a number) speaks for two more words.
             weight = len(values) + 2 * int(_ANY_NUMBER in values)
-            made_up = bool(((values == _ANY_NUMBER) | ((values >= _MADE_UP_FROM) & (values < _DECISIVE_FROM))).all())
+            made_up = bool(
+                ((values == _ANY_NUMBER) | ((values >= _MADE_UP_FROM) & (values < _DECISIVE_FROM))).all()
+            )
             if weight < (self.settings.names_to_vary if made_up else self.settings.values_to_vary):
                 return False
         return True
 
     def _still_says_something(self, row: Rows, opened: NDArray[np.bool_]) -> bool:
-        """Say whether enough constant words are left, more if the first word, as a rule a verb or a name, opens."""
+        """Say whether enough constant words are left: more if the first, as a rule a verb or name, opens."""
         words = row != _ANY_NUMBER
         left = int((words & ~opened).sum())
         first = int(words.argmax())
@@ -162,13 +167,17 @@ class Group:
         known = self.known
         covered = ((known == pattern) | opened).all(1) & ~((known >= _DECISIVE_FROM) & opened).any(1)
         covered[members] = True
-        pairs = [(self.templates[m], survivor) for m in np.flatnonzero(covered) if self.templates[m] != survivor]
+        pairs = [
+            (self.templates[m], survivor) for m in np.flatnonzero(covered) if self.templates[m] != survivor
+        ]
         keep = np.flatnonzero(~covered)
         rows, templates = known[keep].copy(), [self.templates[k] for k in keep]
         self.rows = np.zeros((max(4, 2 * len(keep)), self.length), np.int32)
         self.templates, self._exact, self._open = [], {}, {}
         # In order of age, so that a restored group goes on as this one would.
-        for template, row in sorted([*zip(templates, rows, strict=True), (survivor, pattern)], key=lambda pair: pair[0]):
+        for template, row in sorted(
+            [*zip(templates, rows, strict=True), (survivor, pattern)], key=lambda pair: pair[0]
+        ):
             self.restore(row, template)
         return self.templates.index(survivor), pairs
 
@@ -182,7 +191,7 @@ class Tree:
         self._numbers: dict[str, int] = {ANY: _ANY_NUMBER}
 
     def number(self, words: Sequence[str], *, grow: bool) -> Rows:
-        """Return the numbers of `words` [n]; an unknown word is new if `grow`, else a number that nothing equals."""
+        """Return the numbers of `words` [n]; an unknown word is new if `grow`, else equals nothing."""
         known = self._numbers
         row = np.empty(len(words), np.int32)
         for i, word in enumerate(words):

@@ -9,10 +9,65 @@ _RUNS = re.compile(r"[a-z]+|[A-Z]+|[0-9]+")
 
 # What is left of a number with a unit ("5ms", "1.2 KB", "1h2m3.5s", "1e-05"), and the names in dates.
 _EMPTY = frozenset(
-    (
-        "e x ns us µs μs ms s m h d hm hms h.m.s hm.s m.s sec secs min mins hr hrs K k M G KB kB kb MB GB TB KiB MiB GiB"
-        " TiB B AM PM UTC GMT Mon Tue Wed Thu Fri Sat Sun Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec"
-    ).split()
+    {
+        "e",
+        "x",
+        "ns",
+        "us",
+        "µs",
+        "μs",
+        "ms",
+        "s",
+        "m",
+        "h",
+        "d",
+        "hm",
+        "hms",
+        "h.m.s",
+        "hm.s",
+        "m.s",
+        "sec",
+        "secs",
+    }
+    | {
+        "min",
+        "mins",
+        "hr",
+        "hrs",
+        "K",
+        "k",
+        "M",
+        "G",
+        "B",
+        "KB",
+        "kB",
+        "kb",
+        "MB",
+        "GB",
+        "TB",
+        "KiB",
+        "MiB",
+        "GiB",
+    }
+    | {
+        "TiB",
+        "AM",
+        "PM",
+        "UTC",
+        "GMT",
+        "Mon",
+        "Tue",
+        "Wed",
+        "Thu",
+        "Fri",
+        "Sat",
+        "Sun",
+        "Jan",
+        "Feb",
+        "Mar",
+        "Apr",
+    }
+    | {"May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"}
 )
 _HOST = re.compile(
     r"[A-Za-z0-9_.-]+\.(?:com|net|org|edu|gov|mil|local|internal|lan|localdomain)(?:\.[a-z]{2})?$"
@@ -22,20 +77,35 @@ _NAMING = re.compile(
     r"(?i)(?:^|[_.-])(?:user|username|login|logname|ruser|rhost|host|hostname|addr|address|ip|path|file|filename|dir|url"
     r"|uri|client|peer|session|thread|pod|container|tty|dev|device|trace|span|request|name|id)$"
 )
-_NAMERS = frozenset("user username account".split())
-_BEFORE_NAMERS = frozenset("for invalid illegal of as Invalid Illegal".split())
+_NAMERS = frozenset(["user", "username", "account"])
+_BEFORE_NAMERS = frozenset(["for", "invalid", "illegal", "of", "as", "Invalid", "Illegal"])
 
-# A place where one of these was or may come is never silently a variable: "job … completed" and "job … failed" stay two
-# templates however many other words were seen there.
+# A place where one of these was or may come is never silently a variable: "job … completed" and "job …
+# failed" stay two templates however many other words were seen there.
 _DECISIVE = re.compile(
-    r"(?i)fail|error|refus|den(?:y|ied)|reject|time[- ]?d?[- ]?out|abort|kill|crash|lost|unreach|invalid|corrupt|unable|cannot"
-    r"|panic|fatal|exception|dead|drop|disconnect|unavail|overflow|exceed|exhaust|expir|mismatch|illegal|unauthor|forbid"
-    r"|violat|missing|unknown|degrad|stuck|hung|stall|terminat|interrupt|succe|accept"
+    r"(?i)fail|error|refus|den(?:y|ied)|reject|time[- ]?d?[- ]?out|abort|kill|crash|lost|unreach|invalid|corrupt"
+    r"|unable|cannot|panic|fatal|exception|dead|drop|disconnect|unavail|overflow|exceed|exhaust|expir|mismatch"
+    r"|illegal|unauthor|forbid|violat|missing|unknown|degrad|stuck|hung|stall|terminat|interrupt|succe|accept"
     r"|complete|失败|错误|异常|超时|拒绝|成功|ошибк|отказ|успе"
 )
 _STATE = frozenset(
-    "up down on off true false yes no ok enabled disabled started stopped paused resumed open opened"
-    " closed running ready active inactive healthy unhealthy online offline".split()
+    {
+        "up",
+        "down",
+        "on",
+        "off",
+        "true",
+        "false",
+        "yes",
+        "no",
+        "ok",
+        "enabled",
+        "disabled",
+        "started",
+        "stopped",
+    }
+    | {"paused", "resumed", "open", "opened", "closed", "running", "ready", "active", "inactive", "healthy"}
+    | {"unhealthy", "online", "offline"}
 )
 
 
@@ -51,7 +121,7 @@ def is_named(before: str, word: str) -> bool:
 
 
 def is_variable(word: str, key: str = "") -> bool:
-    """Say whether `word` (without digits), perhaps the value of `key`, is a variable by its looks: path, host, name."""
+    """Say whether `word` (without digits), perhaps the value of `key`, looks like a path, host or name."""
     bare = word.strip("-.:,/+%#*")
     if not bare or bare in _EMPTY:
         return True
