@@ -42,6 +42,7 @@ _GAP = re.compile(
 )
 # "(18.4 KB)", "[123]", "()": an aside without a word is no part of the sentence.
 _ASIDE = re.compile(rf"[(\[{{<]\s*{_ANY}(?:\s*(?:[KMGT]i?B|B|[munµ]?s|secs?))?\s*[)\]}}>]")
+_LETTER = re.compile("[A-Za-z\u0080-\U0010ffff]")
 _EDGES = "-_+.:/%#*!?$&~`\\^"
 _INNER = re.compile(r"[-_.:+/]{2,}")
 _CACHED_WORDS = 50_000
@@ -78,7 +79,11 @@ class Masks:
         if ":" in text:
             text = _ADDRESS.sub("", text)
         text = RANDOM.sub(_id_sign, _HEX_ID.sub("", text))
-        bare = _ASIDE.sub(" ", _GAP.sub(f" {_ANY} ", text.translate(_NO_DIGITS)))
+        bare = text.translate(_NO_DIGITS)
+        if not _LETTER.search(bare):
+            signs = "".join(bare.split()).strip("-+.,:/%#*")[:16]
+            return [signs.replace("*", "×")] if signs else [ANY]  # "*" is the tree's open place
+        bare = _ASIDE.sub(" ", _GAP.sub(f" {_ANY} ", bare))
         words: list[str] = []
         key = last = before = ""
         for found in _WORD.finditer(bare):
@@ -91,8 +96,6 @@ class Masks:
             if word and word != last:
                 words.append(word)
                 before, last = last, word
-        if not words:
-            words = ["".join(bare.split())[:16].replace("*", "×")]  # "*" is the tree's open place
         return words[: self.settings.max_words]
 
     def _finish(self, word: str) -> str:

@@ -18,7 +18,7 @@ _ASSIGNED = re.compile(
     r"(\"[^\"]*\"|'[^']*'|[^\s\"',;&)\]}<>]+)"
 )
 _BEARER = re.compile(
-    r"(?i)\b(authorization[\"']?\s*[:=]\s*[\"']?(?:(?:basic|bearer|digest|token)\b)?|bearer)\s+[\"']?([^\s\"',;<]+)"
+    r"(?i)\b(authorization[\"']?\s*[:=]\s*+[\"']?+(?:(?:basic|bearer|digest|token)\b)?+|bearer)\s+[\"']?([^\s\"',;<]+)"
 )
 _BASIC = re.compile(r"\b(Basic) ([A-Za-z0-9+/]{8,}={0,2})")
 _LOGIN = re.compile(r"(://)[^/\s:@]*:[^/\s@]+@")

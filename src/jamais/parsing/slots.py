@@ -29,6 +29,8 @@ _ENOUGH = 100  # values before a slot says anything
 _PROBES = 3  # slots of a template that are watched: each costs a search per line
 _LONGEST_WORD = 40
 
+_HIDDEN = b"secret"  # what is left of `<secret>` between brackets, which are no part of words
+
 Finding = tuple[float, str]
 
 
@@ -117,7 +119,9 @@ class SlotTable:
                 return
             slots = self._slots[template] = {}
         seen: set[Key] = set()
-        for prefix, value in _places(raw):
+        text = _text(raw)
+        public = hide_secrets(text)
+        for prefix, value in _places(raw if public == text else public.encode("latin-1")):
             number = _NUMBER.fullmatch(value)
             key = (prefix, number[2] if number else b"")
             if key in seen or (number and _NO_VALUE.search(prefix)):
@@ -125,7 +129,7 @@ class SlotTable:
             seen.add(key)
             slot = slots.get(key)
             if slot is None:
-                if len(slots) >= _SLOTS or hide_secrets(_text(prefix + value)) != _text(prefix + value):
+                if len(slots) >= _SLOTS or _HIDDEN in prefix or _HIDDEN == value:
                     continue
                 slot = slots[key] = Slot()
             if number:

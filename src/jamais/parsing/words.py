@@ -138,5 +138,5 @@ def looks_made_up(word: str) -> bool:
 
 
 def is_decisive(word: str) -> bool:
-    """Say whether `word` may decide what a line says, so that no variable place may swallow it."""
+    """Say whether `word` may decide what a line says."""
     return word.lower() in _STATE or (len(word) < 40 and bool(_DECISIVE.search(word)))
