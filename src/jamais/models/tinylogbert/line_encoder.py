@@ -2,7 +2,7 @@
 
 Every line runs through the network alone, in the shape its own length gives it: a matrix product may round
 differently in another shape, so a batch would leak into the bits. A cache makes each distinct line cost once.
-torch and tokenizers are imported at the first line that is not in the cache, never by loading.
+Lines are read in numpy, one thread; torch is imported for training alone.
 """
 
 from __future__ import annotations
@@ -19,8 +19,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
 
 from jamais.errors import CorruptStateError, SettingsError
+from jamais.models.tinylogbert.inference import hidden_vectors
 from jamais.models.tinylogbert.vocabulary import CLS, MASK, N_SPECIAL, PAD, SEP, SPECIAL, Vocabulary
 from jamais.types import CancelToken, Floats, Listener, StateTree, Vectors, silent
 
@@ -141,8 +143,10 @@ class LineEncoder:
     def encode(self, texts: Sequence[str]) -> Vectors:
         """Return one vector per text, [n, width] float32: the mean over its pieces, dropout off."""
         vectors = np.empty((len(texts), self.settings.width), dtype=np.float32)
-        for row, text in enumerate(texts):
-            vectors[row] = self._vector(text)
+        # Products this small are slower on several threads, ten times so when another process holds a core.
+        with threadpool_limits(limits=1, user_api="blas"):
+            for row, text in enumerate(texts):
+                vectors[row] = self._vector(text)
         return vectors
 
     def unknown_share(self, texts: Sequence[str]) -> Floats:
@@ -166,7 +170,7 @@ class LineEncoder:
 
     @classmethod
     def from_state(cls, tree: StateTree) -> LineEncoder:
-        """Make the encoder of a state without torch; wrong weights raise `CorruptStateError` at first use."""
+        """Make the encoder of a state without torch; raise `CorruptStateError` for weights that do not fit."""
         try:
             settings = EncoderSettings(**tree["settings"])
             vocabulary = Vocabulary.from_json(tree["vocabulary"])
@@ -175,6 +179,7 @@ class LineEncoder:
             raise CorruptStateError(
                 f"not the state of a LineEncoder ({error}): load another version"
             ) from None
+        _check_shapes(settings, len(vocabulary), weights)
         return cls(settings, vocabulary, weights)
 
     def _vector(self, text: str) -> Vectors:
@@ -191,18 +196,15 @@ class LineEncoder:
         return vector
 
     def _compute(self, text: str) -> Vectors:
-        import torch
-
-        network = self.network
-        device = network.words.weight.device
         total = np.zeros(self.settings.width, dtype=np.float64)
         n_pooled = 0
-        with torch.inference_mode():
-            for window in self._windows(text):
-                hidden = network(torch.tensor([window], device=device))[0].cpu().numpy()
-                pooled = hidden[1:-1] if len(window) > 2 else hidden  # an empty line has control tokens only
-                total += pooled.sum(axis=0, dtype=np.float64)
-                n_pooled += len(pooled)
+        for window in self._windows(text):
+            hidden = hidden_vectors(
+                self._weights, window, layers=self.settings.layers, heads=self.settings.heads
+            )
+            pooled = hidden[1:-1] if len(window) > 2 else hidden  # an empty line has control tokens only
+            total += pooled.sum(axis=0, dtype=np.float64)
+            n_pooled += len(pooled)
         vector: Vectors = (total / n_pooled).astype(np.float32)
         vector.flags.writeable = False
         return vector
@@ -261,18 +263,42 @@ def _build(settings: EncoderSettings, n_pieces: int, weights: dict[str, NDArray[
 
     with torch.device("meta"):
         network = Encoder(_shape(settings, n_pieces))
-    wanted = {name: tuple(tensor.shape) for name, tensor in network.state_dict().items()}
+    network.load_state_dict(
+        {name: torch.from_numpy(array.copy()) for name, array in weights.items()}, strict=True, assign=True
+    )
+    network.requires_grad_(False).eval()
+    return network.to(_device(settings.device))
+
+
+def _check_shapes(settings: EncoderSettings, n_pieces: int, weights: dict[str, NDArray[np.float32]]) -> None:
+    """Raise CorruptStateError for the first weight that is missing, too many or of another shape."""
+    width, inner = settings.width, settings.inner
+    wanted: dict[str, tuple[int, ...]] = {
+        "words.weight": (n_pieces, width),
+        "positions.weight": (settings.max_pieces, width),
+        "head.bias": (n_pieces,),
+        **_linear_shapes("head.dense", width, width),
+        **_norm_shapes("head.norm", width),
+        **_norm_shapes("norm", width),
+    }
+    for block in (f"blocks.{layer}" for layer in range(settings.layers)):
+        wanted |= _linear_shapes(f"{block}.mixed", width, 3 * width) | _linear_shapes(f"{block}.output", width, width)
+        wanted |= _linear_shapes(f"{block}.widen", width, inner) | _linear_shapes(f"{block}.narrow", inner, width)
+        wanted |= _norm_shapes(f"{block}.attention_norm", width) | _norm_shapes(f"{block}.final_norm", width)
     for name in sorted(wanted.keys() | weights.keys()):
         saved = weights[name].shape if name in weights else None
         if saved != wanted.get(name):
             raise CorruptStateError(
                 f"encoder.weights.{name}: saved {saved}, here {wanted.get(name)}: load another version"
             )
-    network.load_state_dict(
-        {name: torch.from_numpy(array.copy()) for name, array in weights.items()}, strict=True, assign=True
-    )
-    network.requires_grad_(False).eval()
-    return network.to(_device(settings.device))
+
+
+def _linear_shapes(name: str, inputs: int, outputs: int) -> dict[str, tuple[int, ...]]:
+    return {f"{name}.weight": (outputs, inputs), f"{name}.bias": (outputs,)}
+
+
+def _norm_shapes(name: str, width: int) -> dict[str, tuple[int, ...]]:
+    return {f"{name}.weight": (width,), f"{name}.bias": (width,)}
 
 
 def _digest(settings: EncoderSettings, vocabulary: Vocabulary, weights: dict[str, Any]) -> str:
