@@ -56,6 +56,7 @@ def test_hidden_pieces_are_ordinary_and_every_line_has_one() -> None:
         assert len(answers) == int(hidden.sum())
         assert not (hidden & ~real).any()
         assert ids.shape[1] in {5, 26}
+        assert len(ids) * bucket_of(ids.shape[1]) == 16 * 16  # every step costs the same
         assert (ids[:, 0] == 2).all()
 
 

@@ -140,6 +140,18 @@ def test_rows_within_the_radius_fall_on_the_nearest_exemplar() -> None:
     assert memory.rows.ravel().tolist() == [0.0, 1.5]
 
 
+def test_a_full_memory_grows_its_radius_by_fifteen_percent_where_that_makes_room() -> None:
+    gaps = np.array([0.0, 1.05, 1.3, 1.4] + [2.0] * 16)
+    memory = CoverMemory(20, radius=1.0)
+    memory.add(np.cumsum(gaps)[:, None])
+    memory.add(np.array([[-50.0]]))
+    assert memory.radius == pytest.approx(1.15)
+    wide = CoverMemory(20, radius=1.0)
+    wide.add(10 * np.cumsum(gaps)[:, None])
+    wide.add(np.array([[-50.0]]))
+    assert wide.radius == pytest.approx(10.5)  # 1.15 would reach nobody: as far as the nearest pair
+
+
 def test_ids_are_never_given_twice() -> None:
     memory = CoverMemory(5)
     memory.add(np.arange(4.0)[:, None])

@@ -211,6 +211,7 @@ class CoverMemory:
             done = self._absorb_block(batch, start, stop, given)
             if done < stop:  # full: make room, then look the rest up anew
                 moved = self._widen(0.0)
+                assert len(self) < self.capacity, "growing the radius freed no slot"
                 given[:done] = np.array([moved.get(i, i) for i in given[:done].tolist()], dtype=np.int64)
             start = done
         self.changes += 1
