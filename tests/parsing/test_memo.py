@@ -71,7 +71,9 @@ def test_the_memo_says_what_the_slow_way_says(chunk: int) -> None:
     assert found == slowly(raw, theirs)
 
 
-def test_fresh_ids_make_it_cut_them_out_of_the_chunk_and_nothing_else_changes(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_fresh_ids_make_it_cut_them_out_of_the_chunk_and_nothing_else_changes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(memo_module, "_WINDOW", 50)
     monkeypatch.setattr(memo_module, "_RETRY", 3)
     raw = [r for r in lines(6000, seed=2) if b"req-" in r or b"servers" in r]
@@ -114,7 +116,11 @@ def test_it_stays_bounded_and_still_right() -> None:
 def test_negative_codes_and_line_ends_inside_a_record_are_fine() -> None:
     raw = [b"boom\n  at x.y(1)\n  at z(2)", b"boom\n  at x.y(3)\n  at z(4)", b"plain 1"]
     memo = LineMemo(MASKS, 100)
-    assert memo.codes(b"\n".join(r.replace(b"\n", b"\x1f") for r in raw), raw, lambda i: -1 - i).tolist() == [-1, -1, -3]
+    assert memo.codes(b"\n".join(r.replace(b"\n", b"\x1f") for r in raw), raw, lambda i: -1 - i).tolist() == [
+        -1,
+        -1,
+        -3,
+    ]
     assert memo.codes(b"\n".join(raw), raw, lambda i: 99).tolist() == [-1, -1, -3]
     assert memo.codes(b"", [], lambda i: 1).tolist() == []
     assert memo.codes(b"", [b""], lambda i: 7).tolist() == [7]

@@ -31,7 +31,14 @@ def test_a_secret_is_hidden(line: str, secret: str) -> None:
 
 @pytest.mark.parametrize(
     "line",
-    ["Failed password for root from 1.2.3.4", "invalid token: expired", "keyboard ready", "a@b", "primary key id=4", ""],
+    [
+        "Failed password for root from 1.2.3.4",
+        "invalid token: expired",
+        "keyboard ready",
+        "a@b",
+        "primary key id=4",
+        "",
+    ],
 )
 def test_a_line_without_a_secret_stays_as_it_is(line: str) -> None:
     assert hide_secrets(line) == line

@@ -129,7 +129,7 @@ class SlotTable:
             seen.add(key)
             slot = slots.get(key)
             if slot is None:
-                if len(slots) >= _SLOTS or _HIDDEN in prefix or _HIDDEN == value:
+                if len(slots) >= _SLOTS or _HIDDEN in prefix or value == _HIDDEN:
                     continue
                 slot = slots[key] = Slot()
             if number:

@@ -83,10 +83,12 @@ _BEFORE_NAMERS = frozenset(["for", "invalid", "illegal", "of", "as", "Invalid", 
 # A place where one of these was or may come is never silently a variable: "job … completed" and "job …
 # failed" stay two templates however many other words were seen there.
 _DECISIVE = re.compile(
-    r"(?i)fail|error|refus|den(?:y|ied)|reject|time[- ]?d?[- ]?out|abort|kill|crash|lost|unreach|invalid|corrupt"
+    r"(?i)fail|error|refus|den(?:y|ied)|reject|time[- ]?d?[- ]?out|abort|kill|crash|lost|unreach|invalid"
+    r"|corrupt"
     r"|unable|cannot|panic|fatal|exception|dead|drop|disconnect|unavail|overflow|exceed|exhaust|expir|mismatch"
     r"|illegal|unauthor|forbid|violat|missing|unknown|degrad|stuck|hung|stall|terminat|interrupt|succe|accept"
-    r"|complete|失败|错误|异常|超时|拒绝|成功|ошибк|отказ|успе"
+    r"|complete"
+    r"|失败|错误|异常|超时|拒绝|成功|ошибк|отказ|успе"
 )
 _STATE = frozenset(
     {
