@@ -12,6 +12,7 @@ import torch
 
 from jamais.errors import Cancelled, CorruptStateError, SettingsError
 from jamais.models.tinylogbert import EncoderSettings, LineEncoder
+from jamais.persistence import VersionStore
 from jamais.types import CancelToken, Event
 
 TINY = EncoderSettings(layers=1, width=32, heads=2, inner=48, vocabulary=640, steps=3, batch=8, device="cpu")
@@ -173,7 +174,7 @@ def test_nonsense_is_refused() -> None:
             EncoderSettings(**wrong)  # type: ignore[arg-type]
 
 
-def test_reading_a_line_imports_no_torch_and_loading_no_tokenizers(encoder: LineEncoder, tmp_path: Path) -> None:
+def test_reading_a_line_imports_no_torch(encoder: LineEncoder, tmp_path: Path) -> None:
     store = VersionStore(tmp_path / "store")
     store.commit(encoder.state_dict(), reason="test", kind="encoder", parent=None)
     code = """
