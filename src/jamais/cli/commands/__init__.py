@@ -1,0 +1,1 @@
+"""What can be typed after `jamais`? One file per command, so here are as many files as there are commands."""

@@ -1,0 +1,1 @@
+"""From a pass over data to what a person or a program reads of it."""

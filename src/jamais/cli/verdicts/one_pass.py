@@ -1,0 +1,51 @@
+"""How does the shell score: frame by frame, never the whole, and what is left to say at the end?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from jamais.cli import told
+from jamais.types import Event, Listener
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from jamais.watcher import Watcher
+
+
+class Pass:
+    """One pass over data: iterate over the frames of verdicts, then ask what was read."""
+
+    def __init__(self, watcher: Watcher, data: Any, listener: Listener) -> None:
+        self._recipe, self._listener = watcher.recipe, listener
+        self._reader = watcher.recipe.batches(data)
+        self.n_records = 0
+        self.n_rows = 0
+
+    def __iter__(self) -> Iterator[pl.DataFrame]:
+        scorer = self._recipe.scorer()
+        for batch in self._reader:
+            frame = scorer.push(batch)
+            self.n_records += len(batch)
+            values = {"records": self.n_records}
+            self._listener(Event("scoring", self._reader.bytes_done, self._reader.bytes_total, values))
+            if frame is not None:
+                yield self._counted(frame)
+        for frame in scorer.flush():
+            yield self._counted(frame)
+        if not self.n_rows:
+            yield scorer.empty()
+
+    def say_oddities(self) -> None:
+        """Tell on stderr what was survived while reading."""
+        odd = told.oddities(self._reader.counts)
+        news = [sentence for sentence in self._reader.said if sentence not in self._recipe.said]
+        for sentence in [*([f"survived: {odd}"] if odd else []), *news]:
+            click.echo(f"jamais: {told.plain(sentence)}", err=True)
+
+    def _counted(self, frame: pl.DataFrame) -> pl.DataFrame:
+        self.n_rows += len(frame)
+        return frame

@@ -1,0 +1,1 @@
+"""Pictures of verdicts; matplotlib is imported where something is drawn."""
