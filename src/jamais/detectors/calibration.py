@@ -37,7 +37,7 @@ class Calibration:
         both = np.concatenate([self.values, other.values])
         weights = np.concatenate([self.weights, other.weights])
         values, places = np.unique(both, return_inverse=True)
-        self._keep(values, np.bincount(places, weights, minlength=len(values)))
+        self._keep(values, np.bincount(places, weights, minlength=len(values)).astype(np.float64))
 
     def p_value(self, scores: Floats) -> tuple[Floats, Bools]:
         """Give `scores: [n]` their p-values `[n]` and say which ones are extrapolated `[n]`."""

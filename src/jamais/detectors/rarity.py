@@ -40,7 +40,8 @@ class Rarity:
     def fold(self, canonical: Ints) -> None:
         """Move counts of events that turned out to be the same: `canonical: [n]` names the survivor of each."""
         self.grow(len(canonical))
-        self.counts = np.bincount(canonical, self.counts[: len(canonical)], minlength=len(canonical))
+        counts = self.counts[: len(canonical)]
+        self.counts = np.bincount(canonical, counts, minlength=len(canonical)).astype(np.float64)
 
     def state_dict(self) -> StateTree:
         return {"counts": self.counts, "units": self.units}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from jamais.types import Floats, Ints, StateTree
+from jamais.types import Bools, Floats, Ints, StateTree
 
 SHORTEST = 1e3  # microseconds; waits below a millisecond are one bucket
 RATIO = 1.2
@@ -16,7 +16,8 @@ CERTAIN = 13.8  # nats; one in a million is as sure as waiting can make anybody
 def bucket(waits: Floats | Ints) -> Ints:
     """Give the logarithmic bucket `[n]` of waits in microseconds `[n]`."""
     scaled = np.maximum(np.asarray(waits, dtype=np.float64), SHORTEST) / SHORTEST
-    return np.minimum(np.log(scaled) / np.log(RATIO), BUCKETS - 1).astype(np.int64)
+    buckets: Ints = np.minimum(np.log(scaled) / np.log(RATIO), float(BUCKETS - 1)).astype(np.int64)
+    return buckets
 
 
 class Waits:
@@ -31,9 +32,9 @@ class Waits:
         self.margin = margin
         self.ended = np.zeros((0, BUCKETS))
         self.open = np.zeros((0, BUCKETS))
-        self._curves: dict[int, tuple[Floats, int]] = {}
+        self._curves: dict[int, tuple[Floats, int] | None] = {}
 
-    def add(self, states: Ints, waits: Ints, ended: np.ndarray) -> None:
+    def add(self, states: Ints, waits: Ints, ended: Bools) -> None:
         """Count `waits: [n]` microseconds in `states: [n]`; `ended: [n]` says whether something came at last."""
         self.grow(int(states.max()) + 1 if len(states) else 0)
         buckets = bucket(waits)
@@ -49,26 +50,20 @@ class Waits:
 
     def knows(self, state: int) -> bool:
         """Say whether enough waits were seen in this state to speak of it."""
-        return 0 <= state < len(self.ended) and float(self.ended[state].sum() + self.open[state].sum()) >= FEW_WAITS
+        return self._curve_of(state) is not None
 
-    def nats(self, state: int, elapsed: float) -> float:
-        """Give the surprise that nothing came within `elapsed` microseconds (inf = nothing more can come)."""
-        if not self.knows(state):
-            return 0.0
-        if state not in self._curves:
-            self._curves[state] = self._curve(state)
-        curve, last = self._curves[state]
-        if last < 0:
-            return 0.0
-        if elapsed == np.inf:
-            return min(CERTAIN, float(curve[last + 1]))
-        now = int(bucket(np.array([elapsed]))[0])
-        if now <= last:
-            return min(CERTAIN, float(curve[now]))
-        before, full = float(curve[last]), float(curve[last + 1])
+    def nats(self, state: int, elapsed: Floats) -> Floats:
+        """Give the surprise `[n]` that nothing came within `elapsed: [n]` microseconds (inf = nothing can come)."""
+        elapsed = np.asarray(elapsed, dtype=np.float64)
+        known = self._curve_of(state)
+        if known is None or known[1] < 0:
+            return np.zeros(len(elapsed))
+        curve, last = known
+        now = bucket(elapsed)
         longest = SHORTEST * RATIO ** (last + 1)
-        reached = np.log(max(elapsed / longest, 1.0)) / np.log(self.margin) if self.margin > 1 else 1.0
-        return min(CERTAIN, before + (full - before) * min(1.0, float(reached)))
+        reached = np.log(np.maximum(elapsed / longest, 1.0)) / np.log(self.margin) if self.margin > 1 else np.ones(1)
+        beyond = curve[last] + (curve[last + 1] - curve[last]) * np.minimum(1.0, reached)
+        return np.minimum(CERTAIN, np.where(now <= last, curve[np.minimum(now, last)], beyond))
 
     def usual(self, state: int) -> float:
         """Give the wait in microseconds within which nine of ten ended waits ended; inf if none ever did."""
@@ -77,8 +72,15 @@ class Waits:
         share = np.cumsum(self.ended[state]) / self.ended[state].sum()
         return float(SHORTEST * RATIO ** (int(np.argmax(share >= 0.9)) + 1))
 
+    def _curve_of(self, state: int) -> tuple[Floats, int] | None:
+        """-log of the survival before each bucket, and the last bucket in which any wait ended (-1 = none)."""
+        if state not in self._curves:
+            known = 0 <= state < len(self.ended)
+            n = float(self.ended[state].sum() + self.open[state].sum()) if known else 0.0
+            self._curves[state] = self._curve(state) if n >= FEW_WAITS else None
+        return self._curves[state]
+
     def _curve(self, state: int) -> tuple[Floats, int]:
-        """-log of the survival before each bucket, and the last bucket in which any wait ended."""
         ended, total = self.ended[state], self.ended[state] + self.open[state]
         at_risk = np.cumsum(total[::-1])[::-1]
         # + 1 in the denominator: even if every wait ended, one more session might be the first that never goes on
@@ -104,11 +106,21 @@ class Waits:
         self._curves.clear()
 
 
-def silence_nats(waits: Waits, waits_after: Waits, state: int, event: int, elapsed: float) -> float:
-    """Give the surprise of silence after `state`; where that was seen too seldom, after its last `event`.
+def silence_nats(waits: Waits, waits_after: Waits, state: int, event: int, elapsed: Floats) -> Floats:
+    """Give the surprise `[n]` of silence after `state`; where that was seen too seldom, after its last `event`.
 
     A negative `elapsed` means that nobody knows how long, and says nothing.
     """
-    if elapsed < 0:
-        return 0.0
-    return waits.nats(state, elapsed) if waits.knows(state) else waits_after.nats(event, elapsed)
+    nats = waits.nats(state, elapsed) if waits.knows(state) else waits_after.nats(event, elapsed)
+    return np.where(np.asarray(elapsed) < 0, 0.0, nats)
+
+
+def silences(waits: Waits, waits_after: Waits, states: Ints, events: Ints, elapsed: Floats) -> Floats:
+    """Give the surprise `[n]` of silence for many sessions: `states`, last `events` and `elapsed` are [n]."""
+    nats = np.zeros(len(states))
+    width = int(events.max(initial=0)) + 1
+    keys, place = np.unique(states * width + events, return_inverse=True)
+    order = np.argsort(place, kind="stable")
+    for key, rows in zip(keys.tolist(), np.split(order, np.cumsum(np.bincount(place))[:-1]), strict=True):
+        nats[rows] = silence_nats(waits, waits_after, key // width, key % width, elapsed[rows])
+    return nats

@@ -19,7 +19,7 @@ class Batch:
     events: Codes
     first_row: int
     """How many records of the stream came before this batch."""
-    groups: list[str | None] | None = None
+    groups: list[bytes | None] | None = None
     slot_nats: Floats = field(default_factory=lambda: np.empty(0))
     slot_why: dict[int, str] = field(default_factory=dict)
 

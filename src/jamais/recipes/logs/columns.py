@@ -18,7 +18,7 @@ class Columns:
     events: Codes
     times: Ints
     groups: Codes
-    group_names: list[str]
+    group_names: list[bytes]
 
     def __len__(self) -> int:
         return len(self.events)
@@ -29,17 +29,18 @@ class Spool:
 
     def __init__(self) -> None:
         self._files: list[IO[bytes]] = [tempfile.TemporaryFile() for _ in range(3)]  # noqa: SIM115 closed below
-        self._group_numbers: dict[str, int] = {}
+        self._group_numbers: dict[bytes, int] = {}
         self.n_records = 0
 
-    def add(self, events: Codes, times: Ints, groups: list[str | None] | None) -> None:
+    def add(self, events: Codes, times: Ints, groups: list[bytes | None] | None) -> None:
         """Append one batch; `groups` is None when records are not grouped."""
         numbers = np.full(len(events), -1, dtype=np.int32)
         if groups is not None:
             known = self._group_numbers
             numbers[:] = [-1 if name is None else known.setdefault(name, len(known)) for name in groups]
-        for file, column in zip(self._files, (events.astype(np.int32), times, numbers), strict=True):
-            file.write(column.tobytes())
+        columns = (events.astype(np.int32).tobytes(), times.tobytes(), numbers.tobytes())
+        for file, column in zip(self._files, columns, strict=True):
+            file.write(column)
         self.n_records += len(events)
 
     def columns(self) -> Columns:

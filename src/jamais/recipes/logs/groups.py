@@ -19,21 +19,20 @@ class Grouper:
         self._plain = self._search.groups > 0 and not self._search.groupindex
         self.n_without = 0
 
-    def names(self, records: Records) -> list[str | None]:
-        """Give the session of each record `[n]`, None where nothing matches."""
-        names = records.field(self.key)
-        if names is None:
+    def names(self, records: Records) -> list[bytes | None]:
+        """Give the session of each record `[n]`, None where nothing matches; bytes, as most are only compared."""
+        fields = records.field(self.key)
+        if fields is not None:
+            names = [None if value is None else value.encode() for value in fields]
+        else:
             names = self._matched(records.raw)
-        self.n_without += sum(name is None for name in names)
+        self.n_without += names.count(None)
         return names
 
-    def _matched(self, raw: list[bytes]) -> list[str | None]:
+    def _matched(self, raw: list[bytes]) -> list[bytes | None]:
         matches = map(self._search.search, raw)
         if self._plain:
-            return [None if m is None else (m[1] or b"").decode(errors="replace") for m in matches]
+            return [None if m is None else m[1] for m in matches]
         if not self._search.groupindex:
-            return [None if m is None else m[0].decode(errors="replace") for m in matches]
-        return [
-            None if m is None else "/".join((part or b"").decode(errors="replace") for part in m.groupdict().values())
-            for m in matches
-        ]
+            return [None if m is None else m[0] for m in matches]
+        return [None if m is None else b"/".join(part or b"" for part in m.groupdict().values()) for m in matches]

@@ -10,7 +10,7 @@ from jamais.detectors.rarity import Rarity, prequential_nats
 from jamais.recipes.logs.batch import Batch, Judged, Reason
 from jamais.recipes.logs.columns import Columns
 from jamais.recipes.logs.surprise import Surprise
-from jamais.recipes.logs.unit import Guide
+from jamais.recipes.logs.unit import Origins
 from jamais.types import Floats, Ints, StateTree
 
 
@@ -20,19 +20,19 @@ class Lines:
     def __init__(self) -> None:
         self.rarity = Rarity()
 
-    def calibrate(self, columns: Columns, share: float, guide: Guide) -> Floats:
+    def calibrate(self, columns: Columns, share: float, extra: Floats, origins: Origins) -> Floats:
         """Learn all lines; give the scores that the last `share` of them had when they came."""
         start = round(len(columns) * (1.0 - share))
         events = np.asarray(columns.events)
         nats, came_first = prequential_nats(self.rarity, events, start)
         counts = np.bincount(events)
         self.rarity.add(np.arange(len(counts)), units=len(events), weight=counts)
-        return nats + np.where(came_first, guide.extra[events[start:]], 0.0)
+        return nats + np.where(came_first, extra[events[start:]], 0.0)
 
     def fold(self, canonical: Ints) -> None:
         self.rarity.fold(canonical)
 
-    def scorer(self, surprise: Surprise, guide: Guide, idle: int | None) -> LineScorer:
+    def scorer(self, surprise: Surprise, origins: Origins, idle: int | None) -> LineScorer:
         return LineScorer(surprise)
 
     def state_dict(self) -> StateTree:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from dataclasses import astuple, dataclass
 
 from jamais.types import NO_TIME, StateTree
 
 
-class Waiting(NamedTuple):
+@dataclass(frozen=True)
+class Waiting:
     """One item in quarantine."""
 
     text: str
@@ -43,7 +44,8 @@ class Quarantine:
         return new
 
     def state_dict(self) -> StateTree:
-        return {"capacity": self.capacity, "items": {item: list(waiting) for item, waiting in self.items.items()}}
+        items = {item: list(astuple(waiting)) for item, waiting in self.items.items()}
+        return {"capacity": self.capacity, "items": items}
 
     def load_state_dict(self, tree: StateTree) -> None:
         self.capacity = int(tree["capacity"])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -10,7 +10,8 @@ from jamais.detectors.rates import Rates
 from jamais.types import Codes, Ints
 
 
-class Odd(NamedTuple):
+@dataclass(frozen=True)
+class Odd:
     """The most surprising count of a window; `key` is an event, or a source if `of_source`."""
 
     nats: float

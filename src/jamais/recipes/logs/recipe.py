@@ -29,7 +29,7 @@ from jamais.recipes.logs.scorer import LogScorer
 from jamais.recipes.logs.sessions import Sessions
 from jamais.recipes.logs.settings import LogSettings
 from jamais.recipes.logs.surprise import Surprise, meaning_nats
-from jamais.recipes.logs.unit import Guide, Unit
+from jamais.recipes.logs.unit import Origins, Unit
 from jamais.recipes.logs.updates import feed, learn_trusted, learn_unknown
 from jamais.recipes.logs.verdicts import Verdicts
 from jamais.recipes.logs.windows import Windows
@@ -74,7 +74,8 @@ class LogRecipe:
         learner = Learner(recipe.parser, recipe.slots, recipe.settings)
         learner.read(data, listener, cancel)
         if learner.facts.records < FEWEST_RECORDS:
-            raise InputError(f"{learner.facts.records} records to fit on: give at least {FEWEST_RECORDS} of normal life")
+            found = learner.facts.records
+            raise InputError(f"{found} records to fit on: give at least {FEWEST_RECORDS} of normal life")
         texts, counts = recipe.parser.texts, np.bincount(learner.columns().events, minlength=len(recipe.parser))
         encoder = LineEncoder.train(
             texts, counts.tolist(), settings=recipe.settings.encoder, seed=seed, listener=listener, cancel=cancel
@@ -109,7 +110,7 @@ class LogRecipe:
             LineMemo(self.parser.masks, self.settings.parsing.memo_capacity),
             self.slots,
             Grouper(self.settings.group_by) if self.settings.group_by else None,
-            self.unit.scorer(surprise, self._guide(), idle),
+            self.unit.scorer(surprise, self._origins(), idle),
             Verdicts(self.calibration, self.alarm_rate, surprise),
         )
 
@@ -152,9 +153,10 @@ class LogRecipe:
         columns = learner.columns()
         canonical = self.parser.canonical()
         self.unit.fold(canonical)
-        columns = Columns(canonical[columns.events].astype(np.int32), columns.times, columns.groups, columns.group_names)
+        self.slots.fold(canonical.tolist())
+        columns = replace(columns, events=canonical[columns.events].astype(np.int32))
         self._remember(columns, learner.facts)
-        scores = self.unit.calibrate(columns, share, self._guide())
+        scores = self.unit.calibrate(columns, share, self._extra(), self._origins())
         self.calibration_of(scores)
         rows = len(scores) if share == 1.0 else round(len(scores) / share)
         self.facts = self.facts.joined(replace(learner.facts, rows=rows))
@@ -170,7 +172,7 @@ class LogRecipe:
     def refresh(self, columns: Columns, facts: Facts) -> None:
         """Count more rows of known templates; no vector and no template is added."""
         if len(columns):
-            self.calibration_of(self.unit.calibrate(columns, 1.0, self._guide()))
+            self.calibration_of(self.unit.calibrate(columns, 1.0, self._extra(), self._origins()))
         self.facts = self.facts.joined(facts)
 
     def _remember(self, columns: Columns, facts: Facts) -> None:
@@ -180,12 +182,13 @@ class LogRecipe:
         texts = [said(self.parser.contexts[event], self.parser.texts[event]) for event in new]
         self.meaning.remember(texts, counts[new], new, facts.last_time)
 
-    def _guide(self) -> Guide:
-        sources: dict[str, int] = {}
-        source_of = [sources.setdefault(context.partition("\x1f")[2], len(sources)) for context in self.parser.contexts]
+    def _extra(self) -> Floats:
+        """Give the nats `[n_templates]` that each template's meaning added while it was unseen."""
         texts = [said(*pair) for pair in zip(self.parser.contexts, self.parser.texts, strict=True)]
-        extra = meaning_nats(self.meaning.known(texts))
-        return Guide(extra, np.array(source_of, dtype=np.int64), list(sources))
+        return meaning_nats(self.meaning.known(texts))
+
+    def _origins(self) -> Origins:
+        return Origins.of(self.parser.contexts)
 
     def copy(self) -> LogRecipe:
         new = LogRecipe(self.settings, self.seed)

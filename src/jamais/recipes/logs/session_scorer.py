@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from jamais.detectors.bags import EVENT_BITS, Bags
-from jamais.detectors.silence import Waits, silence_nats
+from jamais.detectors.silence import Waits, silences
 from jamais.recipes.logs.batch import Batch, Judged, Reason, join
 from jamais.recipes.logs.open_sessions import (
     FIRST_LINE,
@@ -20,11 +20,11 @@ from jamais.recipes.logs.open_sessions import (
     ROW,
     Loud,
     OpenSessions,
-    Session,
 )
 from jamais.recipes.logs.surprise import Surprise
-from jamais.types import NO_TIME, Bools, Ints
+from jamais.types import NO_TIME, Floats, Ints
 
+NONE: Ints = np.empty(0, dtype=np.int64)
 CHUNK = 20_000
 LOUD = 2.0  # nats; records below it cannot be the reason for anything and are not looked at one by one
 
@@ -48,20 +48,27 @@ class SessionScorer:
         self.now = NO_TIME
         self._checked = NO_TIME
         self._open = OpenSessions()
-        self._rarest: dict[int, tuple[float, int]] = {}
+        self._rarest_known: dict[int, tuple[float, int]] = {}
 
     def push(self, batch: Batch) -> Judged | None:
         """Take a batch; give what is decided already: lone records, and sessions that closed."""
         assert batch.groups is not None
-        lone = np.array([name is None for name in batch.groups], dtype=bool)
-        places, created = self._open.enter(batch, ~lone)
-        row = self.n_rows - 1 + np.cumsum(lone | created)
+        groups = batch.groups
+        grouped = np.arange(len(groups))
+        lone = NONE
+        if None in groups:
+            lone = np.array([i for i, name in enumerate(groups) if name is None], dtype=np.int64)
+            grouped = np.setdiff1d(grouped, lone, assume_unique=True)
+        places, created = self._open.enter(groups, grouped)
+        opens = created.copy()
+        opens[lone] = True
+        row = self.n_rows - 1 + np.cumsum(opens)
         self.n_rows = int(row[-1]) + 1 if len(row) else self.n_rows
-        self._open.follow(batch, places, created, row)
-        self._step(places, batch.events[~lone].tolist())
-        self._note_loud(batch, places, ~lone)
+        self._open.follow(batch, grouped, places, created, row)
+        self._step(places, batch.events[grouped].tolist())
+        self._note_loud(batch, grouped, places)
         self.now = max(self.now, int(batch.records.time.max(initial=NO_TIME)))
-        return join([self._lone(batch, np.flatnonzero(lone), row), self._close_some()])
+        return join([self._lone(batch, lone, row), self._close_some()])
 
     def flush(self) -> Iterator[Judged]:
         """Close all sessions that are still open, some thousands at a time."""
@@ -72,7 +79,8 @@ class SessionScorer:
 
     def end(self, names: list[str]) -> Judged | None:
         """Close sessions that say themselves that they are over: nothing more can come."""
-        places = [self._open.places[name] for name in names if name in self._open.places]
+        known = self._open.places
+        places = [known[name.encode()] for name in names if name.encode() in known]
         return self._close(np.array(sorted(places), dtype=np.int64), ended=True)
 
     def _step(self, places: Ints, events: list[int]) -> None:
@@ -81,21 +89,19 @@ class SessionScorer:
             after = steps.get(states[place] << EVENT_BITS | event)
             states[place] = step(states[place], event) if after is None else after
 
-    def _note_loud(self, batch: Batch, places: Ints, grouped: Bools) -> None:
-        """Remember the record that speaks loudest in each session: few do, so a loop over them is cheap."""
+    def _note_loud(self, batch: Batch, grouped: Ints, places: Ints) -> None:
+        """Remember the record that speaks loudest in each session."""
         nats = np.maximum(self.surprise.nats()[batch.events], batch.slot_nats)[grouped]
-        rows = np.flatnonzero(grouped)
-        for i in np.flatnonzero(nats > LOUD):
-            loudest = self._open.loudest.get(int(places[i]))
-            if loudest is None or nats[i] > loudest.nats:
-                k = int(rows[i])
-                self._open.loudest[int(places[i])] = Loud(
-                    float(nats[i]),
-                    int(batch.events[k]),
-                    int(batch.records.line[k]),
-                    int(batch.records.time[k]),
-                    batch.slot_why.get(k),
-                )
+        loud = np.flatnonzero(nats > LOUD)
+        if not len(loud):
+            return
+        order = loud[np.lexsort((loud, -nats[loud], places[loud]))]
+        first = order[np.r_[True, places[order][1:] != places[order][:-1]]]
+        for place, i, value in zip(places[first].tolist(), grouped[first].tolist(), nats[first].tolist(), strict=True):
+            loudest = self._open.loudest.get(place)
+            if loudest is None or value > loudest.nats:
+                line, time = int(batch.records.line[i]), int(batch.records.time[i])
+                self._open.loudest[place] = Loud(value, int(batch.events[i]), line, time, batch.slot_why.get(i))
 
     def _lone(self, batch: Batch, chosen: Ints, row: Ints) -> Judged:
         nats = np.maximum(self.surprise.nats()[batch.events[chosen]], batch.slot_nats[chosen])
@@ -136,47 +142,54 @@ class SessionScorer:
         return judged
 
     def _judged(self, places: Ints, ended: bool) -> Judged:
-        gone = self._open.read(places)
-        judged = [self._judge(one, ended) for one in gone]
-        table = np.array([one.numbers for one in gone], dtype=np.int64)
+        """The larger of rarity and silence decides."""
+        numbers, opened = self._open.numbers(places), self._open
+        states = np.array([opened.states[place] for place in places.tolist()], dtype=np.int64)
+        nats, event = self._rarest(states)
+        time, line, reasons = numbers[:, FIRST_TIME].copy(), numbers[:, FIRST_LINE].copy(), {}
+        for i, place in enumerate(places.tolist()):
+            loudest = opened.loudest.get(place)
+            if loudest is not None and loudest.nats >= nats[i]:
+                nats[i], event[i], line[i], time[i], slot = loudest
+                if slot:
+                    reasons[i] = Reason(slot, f"slot:{event[i]}")
+        elapsed = np.where(numbers[:, LAST_TIME] == NO_TIME, -1.0, self.now - numbers[:, LAST_TIME].astype(np.float64))
+        waited = np.full(len(places), np.inf) if ended else elapsed
+        silence = silences(self.waits, self.waits_after, states, numbers[:, LAST_EVENT], waited)
+        quiet = silence > nats
+        nats = np.where(quiet, silence, nats)
+        event = np.where(quiet, numbers[:, LAST_EVENT], event)
+        time = np.where(quiet, numbers[:, LAST_TIME], time)
+        line = np.where(quiet, numbers[:, LAST_LINE], line)
+        for i in np.flatnonzero(quiet & (silence > LOUD)).tolist():
+            reasons[i] = self._silent(int(states[i]), float(elapsed[i]), int(event[i]))
+        names = opened.names()
+        group: list[str | None] = [names[place].decode(errors="replace") for place in places.tolist()]
         return Judged(
-            row=table[:, ROW],
-            score=np.array([one[0] for one in judged]),
-            event=np.array([one[1] for one in judged], dtype=np.int64),
-            time=np.array([one[2] for one in judged], dtype=np.int64),
-            line=np.array([one[3] for one in judged], dtype=np.int64),
-            reasons={i: one[4] for i, one in enumerate(judged) if one[4] is not None},
-            group=[one.name for one in gone],
-            first_row=table[:, FIRST_ROW],
-            last_row=table[:, LAST_ROW],
+            numbers[:, ROW], nats, event, time, line, reasons, group, numbers[:, FIRST_ROW], numbers[:, LAST_ROW]
         )
 
-    def _judge(self, one: Session, ended: bool) -> tuple[float, int, int, int, Reason | None]:
-        """The larger of rarity and silence decides: score, event, time, line, reason."""
-        nats, event = self._rarest_of(one.state)
-        time, line, reason = one.numbers[FIRST_TIME], one.numbers[FIRST_LINE], None
-        if one.loudest is not None and one.loudest.nats >= nats:
-            nats, event, line, time, slot = one.loudest
-            reason = Reason(slot, "slot") if slot else None
-        last_event, last_time = one.numbers[LAST_EVENT], one.numbers[LAST_TIME]
-        elapsed = -1.0 if last_time == NO_TIME else float(self.now - last_time)
-        silence = silence_nats(self.waits, self.waits_after, one.state, last_event, np.inf if ended else elapsed)
-        if silence > nats:
-            return silence, last_event, last_time, one.numbers[LAST_LINE], self._silent(one, elapsed, last_event)
-        return nats, event, time, line, reason
-
-    def _silent(self, one: Session, elapsed: float, event: int) -> Reason:
-        usual = self.waits.usual(one.state) if self.waits.knows(one.state) else self.waits_after.usual(event)
+    def _silent(self, state: int, elapsed: float, event: int) -> Reason:
+        usual = self.waits.usual(state) if self.waits.knows(state) else self.waits_after.usual(event)
         normally = f", normally within {duration(usual)}" if usual < np.inf else ""
         text = self.surprise.lexicon.texts[event]
         return Reason(f"silent: nothing came for {duration(elapsed)}{normally}, after: {text}", f"silence:{event}")
 
+    def _rarest(self, states: Ints) -> tuple[Floats, Ints]:
+        """Give the surprise and number `[n]` of the rarest event in each bag."""
+        distinct, place = np.unique(states, return_inverse=True)
+        rarest = [self._rarest_of(state) for state in distinct.tolist()]
+        return (
+            np.array([nats for nats, _ in rarest])[place],
+            np.array([event for _, event in rarest], dtype=np.int64)[place],
+        )
+
     def _rarest_of(self, state: int) -> tuple[float, int]:
-        known = self._rarest.get(state)
+        known = self._rarest_known.get(state)
         if known is None:
             nats = self.surprise.nats()
             known = max((float(nats[event]), event) for event in self.bags.events(state))
-            self._rarest[state] = known
+            self._rarest_known[state] = known
         return known
 
 

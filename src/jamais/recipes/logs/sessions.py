@@ -6,12 +6,12 @@ import numpy as np
 
 from jamais.detectors.bags import Bags
 from jamais.detectors.rarity import Rarity
-from jamais.detectors.silence import Waits, silence_nats
+from jamais.detectors.silence import Waits, silences
 from jamais.recipes.logs.columns import Columns
 from jamais.recipes.logs.session_scorer import SessionScorer
 from jamais.recipes.logs.settings import SessionSettings
 from jamais.recipes.logs.surprise import Surprise
-from jamais.recipes.logs.unit import Guide
+from jamais.recipes.logs.unit import Origins
 from jamais.recipes.logs.walk import Walk
 from jamais.types import Bools, Floats, Ints, StateTree
 
@@ -27,21 +27,19 @@ class Sessions:
         self.waits_after = Waits(settings.margin)
         """By the last event alone: for bags that were seen too seldom."""
 
-    def calibrate(self, columns: Columns, share: float, guide: Guide) -> Floats:
+    def calibrate(self, columns: Columns, share: float, extra: Floats, origins: Origins) -> Floats:
         """Learn all of `columns` and give the scores that its last `share` of sessions had when they came.
 
         Rarity counts what came before each session; silence is judged by the waits of the earlier sessions.
         """
         walk = Walk(columns, self.bags)
         start = round(walk.n_sessions * (1.0 - share))
-        rarity = self._count(walk, start, guide.extra)
+        rarity = self._count(walk, start, extra)
         self._learn_waits(walk, walk.session < start)
-        silence = [
-            silence_nats(self.waits, self.waits_after, int(walk.states[i]), int(walk.event[i]), float(walk.wait[i]))
-            for i in walk.last[start:]
-        ]
+        last = walk.last[start:]
+        silence = silences(self.waits, self.waits_after, walk.states[last], walk.event[last], walk.wait[last])
         self._learn_waits(walk, walk.session >= start)
-        return np.maximum(rarity, np.array(silence))
+        return np.maximum(rarity, silence)
 
     def _count(self, walk: Walk, start: int, extra: Floats) -> Floats:
         """Count all sessions and give those from `start` on the surprise of their rarest event as it came."""
@@ -67,7 +65,7 @@ class Sessions:
         self.waits.fold(self.bags.fold(canonical))
         self.waits_after.fold(canonical)
 
-    def scorer(self, surprise: Surprise, guide: Guide, idle: int | None) -> SessionScorer:
+    def scorer(self, surprise: Surprise, origins: Origins, idle: int | None) -> SessionScorer:
         return SessionScorer(self.bags.fork(), self.waits, self.waits_after, surprise, self.settings.max_open, idle)
 
     def state_dict(self) -> StateTree:

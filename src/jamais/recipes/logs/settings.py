@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from jamais.models.tinylogbert.line_encoder import EncoderSettings
 from jamais.parsing.settings import ParsingSettings
 from jamais.settings import microseconds
-from jamais.sources.reader import ReadingSettings
+from jamais.sources.settings import ReadingSettings
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class LogSettings:
     """All that `fit` on logs can be told; every version stores it."""
 
     group_by: str | None = None
-    """Regular expression whose group 1 (or named groups, or whole match) names a line's session; for JSON a key."""
+    """Regular expression that names a line's session (group 1, named groups or whole match); for JSON a key."""
     window: str | None = None
     """"20" lines or "60s" of time that are scored together; with a time a silent service shows as a count of 0."""
     alarm_rate: float = 0.001

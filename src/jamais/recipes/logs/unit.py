@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
+import numpy as np
+
 from jamais.detectors.rarity import Rarity
 from jamais.recipes.logs.columns import Columns
 from jamais.recipes.logs.scorer import UnitScorer
@@ -13,14 +15,17 @@ from jamais.types import Floats, Ints, StateTree
 
 
 @dataclass(frozen=True)
-class Guide:
-    """What is known of events beside their counts, all `[n_events]`."""
+class Origins:
+    """Which source each known event comes from: `source_of: [n_events]` numbers `sources`."""
 
-    extra: Floats
-    """Nats that an event had on top of its rarity while it was unseen."""
-    source_of: Ints
-    """Number of the source that an event comes from."""
     sources: list[str]
+    source_of: Ints
+
+    @classmethod
+    def of(cls, contexts: list[str]) -> Origins:
+        numbers: dict[str, int] = {}
+        source_of = [numbers.setdefault(context.partition("\x1f")[2], len(numbers)) for context in contexts]
+        return cls(list(numbers), np.array(source_of, dtype=np.int64))
 
 
 class Unit(Protocol):
@@ -28,11 +33,14 @@ class Unit(Protocol):
 
     rarity: Rarity
 
-    def calibrate(self, columns: Columns, share: float, guide: Guide) -> Floats:
-        """Learn all rows; give the scores `[m]` that the last `share` of them had when they came."""
+    def calibrate(self, columns: Columns, share: float, extra: Floats, origins: Origins) -> Floats:
+        """Learn all rows; give the scores `[m]` that the last `share` of them had when they came.
+
+        `extra: [n_events]` are the nats that an event had on top of its rarity while it was unseen.
+        """
         ...
 
-    def scorer(self, surprise: Surprise, guide: Guide, idle: int | None) -> UnitScorer: ...
+    def scorer(self, surprise: Surprise, origins: Origins, idle: int | None) -> UnitScorer: ...
 
     def fold(self, canonical: Ints) -> None: ...
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,7 +11,7 @@ import polars as pl
 from jamais.errors import Cancelled, InputError
 from jamais.recipes.logs.columns import Columns
 from jamais.recipes.logs.learner import Learner
-from jamais.types import NO_TIME, Bools, CancelToken, Check, Event, LearnReport, Listener
+from jamais.types import Bools, CancelToken, Check, Event, LearnReport, Listener
 
 if TYPE_CHECKING:
     from jamais.recipes.logs.recipe import LogRecipe
@@ -128,7 +128,7 @@ class Sifter:
         normal = np.asarray(self.columns.events) < self.scorer.lexicon.n_known
         for first, last in self._spans:
             normal[first : last + 1] = False
-        bad = np.array([name in self._groups for name in self.columns.group_names], dtype=bool)
+        bad = np.array([name.decode(errors="replace") in self._groups for name in self.columns.group_names], dtype=bool)
         groups = np.asarray(self.columns.groups)
         if len(bad):
             normal &= (groups < 0) | ~bad[groups]
@@ -152,7 +152,7 @@ def feed(old: LogRecipe, new: LogRecipe, data: Any, labels: Any) -> LearnReport:
     return LearnReport(True, sum(told.values()), counts)
 
 
-def _alarm_rows(recipe: LogRecipe, data: Any) -> list[Mapping[str, Any]]:
+def _alarm_rows(recipe: LogRecipe, data: Any) -> Sequence[Mapping[str, Any]]:
     if isinstance(data, pl.DataFrame) and "item" in data.columns:
         return data.to_dicts()
     if isinstance(data, list | tuple) and data and isinstance(data[0], Mapping):
@@ -163,14 +163,14 @@ def _alarm_rows(recipe: LogRecipe, data: Any) -> list[Mapping[str, Any]]:
     return pl.concat(frames).sort("row").to_dicts() if frames else []
 
 
-def _answers(labels: Any, rows: list[Mapping[str, Any]]) -> list[int | None]:
+def _answers(labels: Any, rows: Sequence[Mapping[str, Any]]) -> list[int | None]:
     """Line answers up with rows: one each, or by the first of row, group, item, cause that `labels` is keyed by."""
     if isinstance(labels, Mapping):
         for key in ("item", "cause", "group", "row"):
             if any(row.get(key) in labels for row in rows):
                 return [labels.get(row.get(key)) for row in rows]
         raise InputError("no label names an item, cause, group or row of this data")
-    labels = list(labels)
-    if len(labels) != len(rows):
-        raise InputError(f"{len(rows)} rows to answer for, got {len(labels)} labels: give one each, or a mapping")
-    return labels
+    answers: list[int | None] = list(labels)
+    if len(answers) != len(rows):
+        raise InputError(f"{len(rows)} rows to answer for, got {len(answers)} labels: give one each, or a mapping")
+    return answers

@@ -32,7 +32,7 @@ class Verdicts:
         events = np.asarray(judged.event, dtype=np.int64)
         texts = self._events()[np.where(events < 0, len(self.surprise.lexicon), events)]
         item, cause = self._items(texts["id"], judged)
-        columns: dict[str, pl.Series | Ints] = {
+        columns: dict[str, Any] = {
             "row": judged.row,
             "score": judged.score,
             "p_value": p_value,

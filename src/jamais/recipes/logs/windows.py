@@ -10,7 +10,7 @@ from jamais.recipes.logs.columns import Columns
 from jamais.recipes.logs.rate_judge import RateJudge
 from jamais.recipes.logs.settings import window_size
 from jamais.recipes.logs.surprise import Surprise
-from jamais.recipes.logs.unit import Guide
+from jamais.recipes.logs.unit import Origins
 from jamais.recipes.logs.window_scorer import WindowScorer
 from jamais.types import NO_TIME, Floats, Ints, StateTree
 
@@ -28,14 +28,14 @@ class Windows:
         self.rates = Rates()
         self.source_rates = Rates()
 
-    def calibrate(self, columns: Columns, share: float, guide: Guide) -> Floats:
+    def calibrate(self, columns: Columns, share: float, extra: Floats, origins: Origins) -> Floats:
         """Learn all of `columns` and give the scores that its last `share` of windows had when they came."""
-        source_of = guide.source_of
+        source_of = origins.source_of
         number = self._numbers(columns)
         n_windows = int(number[-1]) + 1 if len(number) else 0
         start = round(n_windows * (1.0 - share))
         window, event, count = _pairs(number, np.asarray(columns.events))
-        rarity = self._count(window, event, n_windows, start, guide.extra)
+        rarity = self._count(window, event, n_windows, start, extra)
         earlier = window < start
         self._learn_rates(window[earlier], event[earlier], count[earlier], range(1, start), source_of)
         rates = self._rate_scores(window, event, count, range(start, n_windows), source_of)
@@ -87,16 +87,16 @@ class Windows:
         bounds = np.searchsorted(window, np.arange(wanted.start, wanted.stop + 1))
         for i in range(len(wanted) - 1):  # the last window is seen in part
             part = slice(bounds[i], bounds[i + 1])
-            scores[i] = judge.loudest(event[part], count[part])[0]
+            scores[i] = judge.loudest(event[part], count[part]).nats
         return scores
 
     def judge(self, source_of: Ints) -> RateJudge:
         """Give what compares the counts of one window with the usual ones."""
         return RateJudge(self.rates, self.source_rates, source_of)
 
-    def scorer(self, surprise: Surprise, guide: Guide, idle: int | None) -> WindowScorer:
-        judge = self.judge(guide.source_of) if self.timed else None
-        return WindowScorer(self.width, judge, guide.sources, surprise)
+    def scorer(self, surprise: Surprise, origins: Origins, idle: int | None) -> WindowScorer:
+        judge = self.judge(origins.source_of) if self.timed else None
+        return WindowScorer(self.width, judge, origins.sources, surprise)
 
     def fold(self, canonical: Ints) -> None:
         self.rarity.fold(canonical)
