@@ -25,6 +25,20 @@ _YES = (
     rf"(?i){_B}(?:ok|success|succeeded|enabled|disabled|active|alive|healthy|connected|ready|valid|up|online|failed"
     r"|is_[a-z_]+|has_[a-z_]+)\"?\s?[=:]\s?\"?"
 )
+_YES_HINTS: tuple[str, ...] = (
+    "ok",
+    "succe",
+    "abled",
+    "active",
+    "alive",
+    "healthy",
+    "connected",
+    "ready",
+    "valid",
+    "up",
+    "online",
+)
+_YES_HINTS += ("failed", "is_", "has_")
 _NO_MORE = r"(?![0-9A-Za-z]|[.,:]\d)"
 
 # (what, one of these must be in the line in small letters, before the number, the number, after it, after it
@@ -56,7 +70,7 @@ _CONTEXTS: tuple[tuple[str, tuple[str, ...], str, str, str, str], ...] = (
         _NO_MORE,
         "(?![A-Za-z])",
     ),
-    ("yes or no", ("=", ":"), _YES, r"[01]", _NO_MORE, "(?![a-z])"),
+    ("yes or no", _YES_HINTS, _YES, r"[01]", _NO_MORE, "(?![a-z])"),
 )
 
 _HIDDEN = {ord(str(d)): 0xE000 + d for d in range(10)}
