@@ -1,7 +1,7 @@
 """Which pages of the docs are written by the program itself? `python -m dev.docs` writes them, `--check` compares.
 
-    docs/settings.md    every field of LogSettings: type, default, and the docstring under it
-    docs/cli.md         every command's --help
+`docs/settings.md` has every field of LogSettings, its default and the docstring under it; `docs/cli.md` every
+command's --help.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def settings_page() -> str:
         "```python",
         'jamais.fit("normal.log", kind="logs", settings={"memory": {"capacity": 5000}})',
         "```",
-        "`jamais.toml` holds the same names: `window = \"60s\"` at the top, `capacity = 5000` under `[memory]`.",
+        '`jamais.toml` holds the same names: `window = "60s"` at the top, `capacity = 5000` under `[memory]`.',
     ]
     for path, cls in groups(LogSettings):
         lines += ["", f"## {path or 'logs'}", ""]
@@ -76,9 +76,9 @@ def docstrings(cls: type[Any]) -> dict[str, str]:
     assert isinstance(tree, ast.ClassDef)
     found = {}
     for this, following in zip(tree.body, tree.body[1:], strict=False):
-        if isinstance(this, ast.AnnAssign) and isinstance(this.target, ast.Name) and isinstance(following, ast.Expr):
-            if isinstance(following.value, ast.Constant) and isinstance(following.value.value, str):
-                found[this.target.id] = " ".join(following.value.value.split())
+        text = following.value if isinstance(following, ast.Expr) else None
+        if isinstance(this, ast.AnnAssign) and isinstance(this.target, ast.Name) and isinstance(text, ast.Constant):
+            found[this.target.id] = " ".join(str(text.value).split())
     return found
 
 

@@ -33,7 +33,7 @@ def requests(n: int, seed: int, start: datetime) -> list[Line]:
     for k in range(n):
         start += timedelta(seconds=rng.expovariate(0.5))
         now, name = start, f"r{seed}{k:05d}"
-        lines.append((now, "INFO", "web", f"request {name} started GET /items/{rng.randrange(900)} from 10.0.1.{k % 250}"))
+        lines.append((now, "INFO", "web", f"request {name} started GET /items/{rng.randrange(900)} from 10.0.1.7"))
         now += timedelta(milliseconds=rng.randint(2, 20))
         lines.append((now, "INFO", "db", f"request {name} query took {rng.randint(1, 30)} ms"))
         if rng.random() < 0.3:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from dev.docs import docstrings, groups, rows
+
 from jamais.recipes.logs.settings import LogSettings
 
 ROOT = Path(__file__).resolve().parents[2]
