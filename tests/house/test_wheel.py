@@ -22,7 +22,6 @@ def names(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     return zipfile.ZipFile(wheel).namelist()
 
 
-@pytest.mark.slow
 def test_the_wheel_holds_every_module_and_asset(names: list[str]) -> None:
     source = ROOT / "src"
     wanted = {
@@ -35,7 +34,6 @@ def test_the_wheel_holds_every_module_and_asset(names: list[str]) -> None:
     assert "jamais/py.typed" in names
 
 
-@pytest.mark.slow
 def test_the_wheel_holds_nothing_but_the_package(names: list[str]) -> None:
     assert {name.split("/")[0].split("-")[0] for name in names} == {"jamais"}
     assert not [name for name in names if "__pycache__" in name or name.startswith("tests")]
