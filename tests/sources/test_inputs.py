@@ -60,12 +60,12 @@ def test_compression_is_known_by_magic_not_by_name(tmp_path: Path, read: Any) ->
 
 def test_of_a_truncated_archive_what_could_be_read_is_kept(tmp_path: Path, read: Any) -> None:
     random.seed(0)
-    text = "\n".join(f"2026-11-22 05:10:00 INFO a: {random.random()}" for _ in range(100_000)).encode()
+    text = "\n".join(f"2026-11-22 05:10:00 INFO a: {random.random()}" for _ in range(30_000)).encode()
     for pack, name in ((gzip.compress, "gz"), (lambda t: lzma.compress(t, preset=0), "xz")):
         log = tmp_path / name
-        log.write_bytes(pack(text)[:-100_000])
+        log.write_bytes(pack(text)[:-40_000])
         whole = read(log)
-        assert 50_000 < len(whole.raw) < 100_000
+        assert 15_000 < len(whole.raw) < 30_000
         assert whole.reader.counts["truncated"] == 1
         assert any("cut short" in sentence for sentence in whole.reader.said)
 
@@ -117,7 +117,7 @@ def test_damage_is_survived_and_counted(tmp_path: Path, read: Any) -> None:
     assert len(whole.raw[502]) == 1 << 16
     counts = {name: n for name, n in whole.reader.counts.items() if n}
     assert counts == {
-        "lines": 505, "records": 504, "blank": 1, "undecodable": 1, "nul_bytes": 4, "over_long": 1, "out_of_order": 8,
+        "lines": 505, "records": 504, "blank": 1, "undecodable": 1, "nul_bytes": 4, "over_long": 1, "out_of_order": 9,
     }  # fmt: skip
 
 

@@ -15,14 +15,13 @@ from jamais.sources.formats.journal import split_entries
 from jamais.sources.formats.keyed import NO_STAMP, KeyedView, Row, Stamp, json_row, logfmt_row, row_of
 from jamais.sources.formats.wrapped import Unwrapper
 from jamais.sources.grouping import RECORD_BYTES, Grouper, Lines, join
+from jamais.sources.inputs import LINE_BYTES
 from jamais.sources.records import LINE_JOIN, Records, View
 from jamais.sources.settings import ReadingSettings
 from jamais.sources.times.clock import Clock
 from jamais.sources.times.stamps import Stamps
 from jamais.types import NO_TIME, Ints
 
-PENDING_BYTES = 1 << 20
-"""A line without an end is kept to this length, so that a file without line feeds cannot fill the memory."""
 COUNTERS = (
     "lines", "records", "blank", "undecodable", "nul_bytes", "over_long", "no_time", "out_of_order", "unparsed",
     "truncated",
@@ -88,8 +87,8 @@ class RecordAssembler:
                 return self._export(data)
         end = data.rfind(b"\n")
         self._pending = data[end + 1 :]
-        if len(self._pending) > PENDING_BYTES:
-            self._pending, self._skipping = self._pending[:PENDING_BYTES], True
+        if len(self._pending) > LINE_BYTES:
+            self._pending, self._skipping = self._pending[:LINE_BYTES], True
         return self.take(data[:end]) if end >= 0 else self._nothing()
 
     def flush(self) -> Records:

@@ -8,6 +8,7 @@ import gzip
 import io
 import lzma
 import os
+import stat
 import sys
 import time
 import zlib
@@ -22,8 +23,12 @@ from jamais.sources.tables import table_lines
 _GZIP, _XZ, _ZSTD = b"\x1f\x8b", b"\xfd7zXZ\x00", b"\x28\xb5\x2f\xfd"
 _BOMS = ((codecs.BOM_UTF8, ""), (codecs.BOM_UTF16_LE, "utf-16-le"), (codecs.BOM_UTF16_BE, "utf-16-be"))
 _LOOK = 1 << 16
+LINE_BYTES = 1 << 20
+"""Of a line without an end this much is kept."""
 _NUL_SHARE = 0.05
 """More NULs than this in the first 64 KiB and it is no text (a copy-truncated log has fewer, all in one run)."""
+_ODD_SHARE = 0.15
+"""Control characters that no text has; fewer are suspicious only together with bytes that are not UTF-8."""
 
 
 @dataclass
@@ -97,8 +102,10 @@ def _refuse_binary(name: str, head: bytes) -> None:
         return
     inner = head.strip(b"\0")
     nul = inner.count(b"\0") / len(head)
-    odd = sum(head.count(bytes([c])) for c in (*range(1, 8), *range(14, 27), 28, 29)) / len(head)
-    if nul > _NUL_SHARE or odd > 0.15 or (not inner and len(head) > 16):
+    odd = sum(head.count(bytes([c])) for c in (*range(1, 8), *range(14, 27), *range(28, 32))) / len(head)
+    unread = head.decode("utf-8", "replace").count("\ufffd") / len(head)
+    empty = not inner and len(head) > 16
+    if empty or nul > _NUL_SHARE or odd > _ODD_SHARE or (nul + odd > 0.02 and unread > 0.1):
         raise InputError(
             f"no text in {name}: it looks like binary data, wanted a log (plain, .gz, .xz or .zst)"
         )
@@ -131,8 +138,10 @@ def _file(path: Path) -> Source:
         status = path.stat()
         if path.is_dir():
             raise InputError(f"{path} is a directory, wanted a file: give a pattern such as '{path}/*.log'")
-        with path.open("rb") as file:
-            magic = file.read(6)
+        magic = b""
+        if stat.S_ISREG(status.st_mode):
+            with path.open("rb") as file:
+                magic = file.read(6)
     except FileNotFoundError as wrong:
         raise InputError(f"no such file: {path}") from wrong
     except OSError as wrong:
@@ -141,10 +150,10 @@ def _file(path: Path) -> Source:
     packed = _opener(magic)
     if packed is None:
         source.blocks = lambda size: _plain_blocks(path, size)
-        if not magic.startswith(tuple(mark for mark, _ in _BOMS)):
+        if stat.S_ISREG(status.st_mode) and not magic.startswith(tuple(mark for mark, _ in _BOMS)):
             source.bodies = lambda size: _plain_bodies(path, size)
     else:
-        source.blocks = lambda size: _packed_blocks(lambda: packed(path.open("rb")), size, source)
+        source.blocks = lambda size: _packed_file(path, packed, size, source)
     return source
 
 
@@ -167,9 +176,36 @@ def _open_zstd(file: IO[bytes]) -> _Reader:
     return reader
 
 
-def _plain_blocks(path: Path, size: int) -> Iterator[bytes]:
+def whole_lines(blocks: Iterable[bytes]) -> Iterator[bytes]:
+    """Cut blocks at line feeds: bodies of whole lines without the last line feed.
+
+    A line longer than `LINE_BYTES` loses its rest.
+    """
+    carry = b""
+    skipping = False
+    for block in blocks:
+        if skipping:
+            end = block.find(b"\n")
+            if end < 0:
+                continue
+            yield carry
+            block, carry, skipping = block[end + 1 :], b"", False
+        block = carry + block if carry else block
+        end = block.rfind(b"\n")
+        if end >= 0:
+            yield block[:end]
+        carry = block[end + 1 :]
+        if len(carry) > LINE_BYTES:
+            carry, skipping = carry[:LINE_BYTES], True
+    if carry:
+        yield carry
+
+
+def _plain_blocks(path: Path, size: int, at: int = 0) -> Iterator[bytes]:
     try:
         with path.open("rb", buffering=0) as file:
+            if at:
+                file.seek(at)
             while block := file.read(size):
                 yield block
     except OSError as wrong:
@@ -177,49 +213,40 @@ def _plain_blocks(path: Path, size: int) -> Iterator[bytes]:
 
 
 def _plain_bodies(path: Path, size: int) -> Iterator[bytes]:
-    """Look for the last line feed of a block before reading it, so that the block is never cut or copied.
-
-    A last line without an end is given too. A line longer than a block comes cut, as one body.
-    """
+    """Look for the last line feed of a block before reading it, so that the block is never cut or copied."""
     try:
         with path.open("rb", buffering=0) as file:
+            descriptor = file.fileno()
+            _refuse_binary(str(path), os.pread(descriptor, _LOOK, 0))
             at = 0
-            while True:
-                want = _up_to_line_feed(file.fileno(), at, size)
-                block = os.pread(file.fileno(), want, at)
-                if at == 0:
-                    _refuse_binary(str(path), block[:_LOOK])
-                if not block and want:
+            while os.pread(descriptor, 1, at):
+                end = _line_feed_near(descriptor, at, size)
+                if end is None:
+                    yield from whole_lines(_plain_blocks(path, size, at))
                     return
-                while len(block) < want and (
-                    more := os.pread(file.fileno(), want - len(block), at + len(block))
-                ):
+                block = os.pread(descriptor, end - at, at)
+                while len(block) < end - at and (more := os.pread(descriptor, end - at - len(block), at + len(block))):
                     block += more
-                if len(block) < want:  # the end of the file was nearer than a block
-                    yield block.removesuffix(b"\n")
-                    return
                 yield block
-                at += len(block) + 1
+                at = end + 1
     except OSError as wrong:
         raise InputError(f"cannot read {path}: {wrong.strerror or wrong}") from wrong
 
 
-def _up_to_line_feed(descriptor: int, at: int, size: int) -> int:
-    """Give how many bytes from `at` end just before a line feed, about `size`; all that is left near the end."""
-    start = max(0, size - _LOOK)
-    while True:
-        tail = os.pread(descriptor, _LOOK, at + start)
-        if len(tail) < _LOOK or not tail:
-            end = tail.rfind(b"\n")
-            return start + (end if end == len(tail) - 1 and end >= 0 else len(tail)) if tail or start else 0
-        end = tail.rfind(b"\n")
-        if end >= 0:
-            return start + end
-        start += _LOOK
+def _line_feed_near(descriptor: int, at: int, size: int) -> int | None:
+    """Find the last line feed before `at` + `size`; None near the end of the file or in a very long line."""
+    start = at + max(0, size - _LOOK)
+    tail = os.pread(descriptor, min(size, _LOOK), start)
+    end = tail.rfind(b"\n")
+    return start + end if end >= 0 else None
 
 
-def _packed_blocks(opened: Callable[[], _Reader], size: int, source: Source) -> Iterator[bytes]:
-    reader = opened()
+def _packed_file(path: Path, packed: Callable[[Any], _Reader], size: int, source: Source) -> Iterator[bytes]:
+    with path.open("rb") as file:
+        yield from _packed_blocks(packed(file), size, source)
+
+
+def _packed_blocks(reader: _Reader, size: int, source: Source) -> Iterator[bytes]:
     while True:
         try:
             block = reader.read(min(size, 1 << 20))
@@ -253,7 +280,7 @@ def _stream(name: str, file: Any) -> Source:
         packed = _opener(first)
         if packed is not None:
             rest = io.BytesIO(first + raw.read())
-            yield from _packed_blocks(lambda: packed(rest), size, source)
+            yield from _packed_blocks(packed(rest), size, source)
             return
         while first:
             yield first

@@ -7,7 +7,7 @@ from typing import Any
 
 from jamais.sources.assembler import COUNTERS, RecordAssembler
 from jamais.sources.formats.detect import Profile
-from jamais.sources.inputs import Source, open_sources, text_blocks
+from jamais.sources.inputs import Source, open_sources, text_blocks, whole_lines
 from jamais.sources.records import Records
 from jamais.sources.settings import ReadingSettings
 from jamais.types import NO_TIME
@@ -16,8 +16,6 @@ CHUNK_BYTES = 8 << 20
 """Large enough that work per chunk disappears beside work per line, small enough to hold a few."""
 _KEYED_BYTES = 1 << 20
 """JSON takes ten times its size in memory while its keys are held."""
-_LINE_BYTES = 1 << 20
-"""Of a line without an end this much is kept."""
 
 
 def open_records(data: Any, *, options: ReadingSettings, chunk_bytes: int = CHUNK_BYTES) -> RecordReader:
@@ -78,7 +76,7 @@ class RecordReader:
     def _bodies(self, source: Source) -> Iterator[bytes]:
         if source.bodies is not None:
             return source.bodies(self._chunk_bytes)
-        return _whole_lines(text_blocks(source, self._chunk_bytes))
+        return whole_lines(text_blocks(source, self._chunk_bytes))
 
     def _learn(self, assembler: RecordAssembler) -> None:
         if self.profile is None and assembler.profile is not None:
@@ -110,31 +108,10 @@ class RecordReader:
 
     def _first_time(self, source: Source) -> int:
         assembler = RecordAssembler(self._options, reference=source.written)
-        body = next(_whole_lines(text_blocks(source, 1 << 16)), b"")
+        body = next(whole_lines(text_blocks(source, 1 << 16)), b"")
         times = assembler.take(body, final=True).time
         known = times[times != NO_TIME]
         return int(known[0]) if len(known) else -NO_TIME - 1
-
-
-def _whole_lines(blocks: Iterator[bytes]) -> Iterator[bytes]:
-    """Cut blocks at line feeds; a line longer than `_LINE_BYTES` loses its rest."""
-    carry = b""
-    skipping = False
-    for block in blocks:
-        if skipping:
-            end = block.find(b"\n")
-            if end < 0:
-                continue
-            block, skipping = block[end:], False
-        block = carry + block if carry else block
-        end = block.rfind(b"\n")
-        if end >= 0:
-            yield block[:end]
-        carry = block[end + 1 :]
-        if len(carry) > _LINE_BYTES:
-            carry, skipping = carry[:_LINE_BYTES], True
-    if carry:
-        yield carry
 
 
 def _parts(
