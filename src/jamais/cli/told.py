@@ -80,6 +80,11 @@ def plain(text: str) -> str:
     return _CONTROL.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
 
 
+def plain_lines(text: str) -> str:
+    """Give text of several lines, each of them plain."""
+    return "\n".join(plain(line) for line in text.split("\n"))
+
+
 def span(first: int, last: int) -> str:
     """Write a span of microseconds UTC: from, to, and how long that is."""
     if first == NO_TIME:

@@ -81,9 +81,13 @@ class ScorePlot:
         self._causes = joined.sort("height", descending=True, maintain_order=True).head(_MOST_CAUSES)
 
     def _drawn(self, points: pl.DataFrame | None) -> Figure:
+        from matplotlib.ticker import MaxNLocator
+
         figure = _matplotlib()(figsize=(11, 4.5), layout="constrained")
         axes = figure.add_subplot()
-        axes.set_ylabel("one in 10^…  (−log10 p)")
+        axes.set_ylabel("as rare among normal rows as")
+        axes.yaxis.set_major_locator(MaxNLocator(integer=True))
+        axes.yaxis.set_major_formatter(lambda height, _: _one_in(height))
         axes.axhline(
             -np.log10(self.rate),
             color="tab:red",
@@ -93,7 +97,7 @@ class ScorePlot:
         )
         if points is not None:
             self._draw_points(axes, points)
-        axes.set_ylim(bottom=0)
+        axes.set_ylim(bottom=0, top=max(4.0, axes.get_ylim()[1] * 1.08))
         axes.grid(alpha=0.2)
         axes.legend(loc="upper left", frameon=False)
         return figure
@@ -112,7 +116,9 @@ class ScorePlot:
             if alarm[i] and causes[i] not in told and len(told) < _MOST_LABELS:
                 told.add(causes[i])
                 text = texts[i][:60].replace("$", r"\$")
-                axes.annotate(text, (x[i], height[i]), xytext=(4, 4), textcoords="offset points", fontsize=7)
+                right = i > len(height) // 2  # the text must stay inside the picture
+                side: Any = {"xytext": (-5, 4), "ha": "right"} if right else {"xytext": (5, 4)}
+                axes.annotate(text, (x[i], height[i]), textcoords="offset points", fontsize=7, **side)
 
     def _page(self, picture: bytes) -> bytes:
         rows = "".join(
@@ -129,12 +135,18 @@ class ScorePlot:
         ).encode()
 
 
+def _one_in(height: float) -> str:
+    return f"1 in {10**height:,.0f}" if height < 6.5 else f"1 in 10$^{{{height:.0f}}}$"
+
+
 def _thinned(points: pl.DataFrame, run: int) -> pl.DataFrame:
     """Keep the strangest of each `run` rows."""
     if run == 1:
         return points
-    strangest = points.sort("height", descending=True, maintain_order=True)
-    return strangest.unique(pl.col("row") // run, keep="first", maintain_order=True).sort("row")
+    key, height = points["row"].to_numpy() // run, points["height"].to_numpy()
+    order = np.lexsort((-height, key))
+    first = np.flatnonzero(np.r_[True, np.diff(key[order]) != 0])
+    return points[order[first]]
 
 
 def _undated(suffix: str) -> dict[str, None] | None:

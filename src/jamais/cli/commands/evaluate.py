@@ -1,0 +1,41 @@
+"""What does `jamais evaluate` do?"""
+
+from __future__ import annotations
+
+import json
+
+import click
+
+from jamais.cli import given
+from jamais.cli.progress import ProgressBar
+
+
+@click.command("evaluate")
+@click.argument("folder", metavar="DIR")
+@click.argument("data", nargs=-1, required=True)
+@click.option(
+    "--labels", required=True, metavar="FILE.csv", help="The truth: label and row, group, item, cause or time."
+)
+@click.option("--json", "as_json", is_flag=True, help="The figures as one JSON object.")
+def command(folder: str, data: tuple[str, ...], labels: str, as_json: bool) -> None:
+    """Measure the alarms against labels.
+
+    The labels file has a column label (0 normal, 1 abnormal) and one of row, group, item, cause, or start and
+    end in time (UTC). With times, every row outside of all stretches counts as normal, and the delay from the
+    start of each abnormal stretch to its first alarm is told. Rows without a label are left out.
+
+    \b
+    Example:
+      jamais evaluate watchers/app incident.log --labels faults.csv     # start,end,label
+    """
+    import jamais
+    from jamais.cli.labels import Labels
+    from jamais.cli.verdicts import figures
+    from jamais.cli.verdicts.one_pass import Pass
+
+    watcher, truth = jamais.load(folder), Labels.read(labels)
+    with ProgressBar() as progress:
+        verdicts = Pass(watcher, given.data(data), progress)
+        measured = figures.measured(verdicts, truth, watcher.alarm_rate)
+    verdicts.say_oddities()
+    click.echo(json.dumps(measured) if as_json else figures.table(measured))

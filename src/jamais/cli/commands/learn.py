@@ -1,0 +1,37 @@
+"""What does `jamais learn` do?"""
+
+from __future__ import annotations
+
+import click
+
+from jamais.cli import given, updates
+from jamais.cli.progress import ProgressBar
+
+
+@click.command("learn")
+@click.argument("folder", metavar="DIR")
+@click.argument("data", nargs=-1, required=True)
+@click.option(
+    "--trust",
+    type=click.Choice(["normal", "unknown"]),
+    default="normal",
+    help="normal [default]: you vouch for the data. unknown: what looks abnormal waits in quarantine.",
+)
+@click.option("--dry-run", is_flag=True, help="Only say what would change.")
+@click.option("--rebase", is_flag=True, help="If somebody saved meanwhile, learn again on top of that.")
+@click.option("--json", "as_json", is_flag=True, help="The report as one JSON object.")
+def command(folder: str, data: tuple[str, ...], trust: str, dry_run: bool, rebase: bool, as_json: bool) -> None:
+    """Learn a little more, all of it or nothing.
+
+    The update is refused whole, with figures, if it would make too much of what is known as normal alarm, or
+    teach what was confirmed as abnormal. What is accepted becomes one new version; rollback goes back.
+
+    \b
+    Example:
+      jamais learn watchers/app monday.log --dry-run
+      jamais learn watchers/app monday.log
+    """
+    with ProgressBar() as progress:
+        update = updates.Learning(given.data(data), trust, dry_run, progress)
+        report, version = updates.saved(folder, update, rebase=rebase, dry_run=dry_run)
+    updates.tell(report, version, as_json=as_json)

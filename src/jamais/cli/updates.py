@@ -1,0 +1,119 @@
+"""How is a change to a watcher made, saved as one version, and told?"""
+
+from __future__ import annotations
+
+import json
+import shlex
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from jamais.cli import told
+from jamais.errors import InputError, RefusedUpdateError, StaleVersionError
+from jamais.types import LearnReport, Listener
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from jamais.watcher import Watcher
+
+Update = Callable[["Watcher"], LearnReport]
+_TRIES = 5
+
+
+@dataclass(frozen=True)
+class Learning:
+    """An update by data."""
+
+    data: Any
+    trust: str
+    dry_run: bool
+    listener: Listener
+
+    def __call__(self, watcher: Watcher) -> LearnReport:
+        return watcher.learn(self.data, trust=self.trust, dry_run=self.dry_run, on_event=self.listener)
+
+
+@dataclass(frozen=True)
+class Answering:
+    """An update by a person's answers: about alarm records, or about rows of data."""
+
+    alarms: str | None
+    data: Any
+    labels: str
+
+    def __call__(self, watcher: Watcher) -> LearnReport:
+        import polars as pl
+
+        from jamais.cli.labels import Labels
+        from jamais.cli.verdicts.one_pass import Pass
+        from jamais.types import silent
+
+        labels = Labels.read(self.labels)
+        frames = [_read_alarms(self.alarms)] if self.alarms else Pass(watcher, self.data, silent)
+        answered: list[pl.DataFrame] = []
+        for frame in frames:
+            # Not every line of a bad quarter of an hour is bad: times answer for alarms only.
+            asked = frame.filter(pl.col("abnormal")) if labels.key == "time" else frame
+            answers = asked.with_columns(labels.of(asked).alias("label"))
+            answered.append(answers.filter(pl.col("label").is_not_null()))
+        rows = pl.concat(answered)
+        if not len(rows):
+            raise InputError(f"no answer in {self.labels} is about a row of this data: compare its {labels.key}")
+        return watcher.feedback(rows.drop("label"), rows["label"].to_list())
+
+
+def saved(
+    folder: str, update: Update, *, rebase: bool = False, dry_run: bool = False
+) -> tuple[LearnReport, int | None]:
+    """Load, change, save; give the report and the new version (None for a dry run).
+
+    With `rebase`, a watcher that somebody else saved meanwhile is loaded again and changed again.
+    """
+    import jamais
+
+    for left in reversed(range(_TRIES if rebase else 1)):
+        watcher = jamais.load(folder)
+        try:
+            report = update(watcher)
+            return report, None if dry_run else watcher.save()
+        except StaleVersionError as stale:
+            if not left:
+                hint = "" if rebase else f": jamais learn {shlex.quote(folder)} … --rebase learns again on top"
+                raise StaleVersionError(f"{stale}{hint}") from stale
+        except RefusedUpdateError as refused:
+            report = refused.args[1]
+            click.echo(str(report), err=True)
+            broken = [f"{one.name} {one.value:.3g}, at most {one.limit:.3g}" for one in report.checks if not one.passed]
+            raise RefusedUpdateError(f"refused, nothing was changed: {'; '.join(broken)}", report) from refused
+    raise AssertionError("the last try returns or raises")
+
+
+def tell(report: LearnReport, version: int | None, *, as_json: bool) -> None:
+    """Print what an update did."""
+    if as_json:
+        checks = [
+            {"name": one.name, "value": one.value, "limit": one.limit, "passed": one.passed} for one in report.checks
+        ]
+        told_as = {"accepted": report.accepted, "records": report.records, "counts": dict(report.counts)}
+        click.echo(json.dumps({**told_as, "checks": checks, "version": version}, ensure_ascii=False))
+        return
+    click.echo(told.plain_lines(str(report)))
+    click.echo(f"saved as version {version}" if version is not None else "dry run: nothing was changed")
+
+
+def _read_alarms(path: str) -> pl.DataFrame:
+    """Read alarm records written by score or watch."""
+    import polars as pl
+
+    try:
+        records = pl.read_ndjson(path, infer_schema_length=None)
+    except (OSError, pl.exceptions.PolarsError) as wrong:
+        raise InputError(f"cannot read alarm records from {path}: {str(wrong).splitlines()[0]}") from wrong
+    if not {"item", "cause", "abnormal"} <= set(records.columns):
+        raise InputError(f"{path} holds no alarm records: jamais score … --alarms FILE writes them")
+    if "time" in records.columns and records["time"].dtype == pl.String:
+        records = records.with_columns(pl.col("time").str.to_datetime(time_unit="us", time_zone="UTC", strict=False))
+    return records
