@@ -7,10 +7,11 @@ from typing import NamedTuple
 import numpy as np
 
 from jamais.detectors.bags import EMPTY
-from jamais.recipes.logs.batch import Batch
+from jamais.detectors.order import START
+from jamais.recipes.logs.batch import Batch, Reason
 from jamais.types import Bools, Ints
 
-ROW, FIRST_ROW, LAST_ROW, FIRST_LINE, LAST_LINE, FIRST_TIME, LAST_TIME, LAST_EVENT = range(8)
+ROW, FIRST_ROW, LAST_ROW, FIRST_LINE, LAST_LINE, FIRST_TIME, LAST_TIME, LAST_EVENT, LENGTH = range(9)
 
 
 class Loud(NamedTuple):
@@ -20,7 +21,7 @@ class Loud(NamedTuple):
     event: int
     line: int
     time: int
-    slot: str | None
+    reason: Reason | None
 
 
 class OpenSessions:
@@ -31,7 +32,7 @@ class OpenSessions:
         self.states: list[int] = []
         self.loudest: dict[int, Loud] = {}
         self._names: list[bytes] = []
-        self._numbers = np.zeros((1024, 8), dtype=np.int64)
+        self._numbers = np.zeros((1024, 9), dtype=np.int64)
 
     def __len__(self) -> int:
         return len(self.states)
@@ -58,6 +59,7 @@ class OpenSessions:
         if len(fresh):
             created[grouped[fresh[np.unique(places[fresh], return_index=True)[1]]]] = True
         self._make_room()
+        self._numbers[before : len(self.states), LENGTH] = 0
         return places, created
 
     def follow(self, batch: Batch, grouped: Ints, places: Ints, created: Bools, row: Ints) -> None:
@@ -74,10 +76,25 @@ class OpenSessions:
         for column, values in ((LAST_ROW, record), (LAST_LINE, line[grouped]), (LAST_TIME, time[grouped])):
             numbers[places, column] = values
         numbers[places, LAST_EVENT] = batch.events[grouped]
+        n_open = len(self.states)
+        numbers[:n_open, LENGTH] += np.bincount(places, minlength=n_open)
+
+    def before(self, events: Ints, places: Ints) -> Ints:
+        """Give the event before each of `events: [m]` in its session; ask before `follow` writes them down."""
+        order = np.argsort(places, kind="stable")
+        in_order = places[order]
+        fresh = np.r_[True, in_order[1:] != in_order[:-1]]
+        previous = np.empty(len(events), dtype=np.int64)
+        previous[order] = np.where(fresh, self._last_events(in_order), np.r_[START, events[order][:-1]])
+        return previous
+
+    def _last_events(self, places: Ints) -> Ints:
+        numbers = self._numbers
+        return np.where(numbers[places, LENGTH] > 0, numbers[places, LAST_EVENT], START)
 
     def _make_room(self) -> None:
         if len(self.states) > len(self._numbers):
-            wider = np.zeros((max(len(self.states), len(self._numbers) * 3 // 2), 8), dtype=np.int64)
+            wider = np.zeros((max(len(self.states), len(self._numbers) * 3 // 2), 9), dtype=np.int64)
             wider[: len(self._numbers)] = self._numbers
             self._numbers = wider
 
@@ -86,7 +103,7 @@ class OpenSessions:
         return np.argsort(self._numbers[: len(self.states), ROW], kind="stable")
 
     def numbers(self, places: Ints) -> Ints:
-        """Give the eight numbers of each of `places: [n]`, [n, 8]."""
+        """Give the nine numbers of each of `places: [n]`, [n, 9]."""
         return self._numbers[places]
 
     def drop(self, places: Ints) -> None:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Protocol
 
 import numpy as np
 
 from jamais.detectors.bags import EVENT_BITS, Bags
+from jamais.detectors.order import Order
+from jamais.detectors.rates import Rates
 from jamais.detectors.silence import Waits, silences
 from jamais.recipes.logs.batch import Batch, Judged, Reason, join
 from jamais.recipes.logs.open_sessions import (
@@ -17,16 +20,29 @@ from jamais.recipes.logs.open_sessions import (
     LAST_LINE,
     LAST_ROW,
     LAST_TIME,
+    LENGTH,
     ROW,
     Loud,
     OpenSessions,
 )
+from jamais.recipes.logs.settings import SessionSettings
 from jamais.recipes.logs.surprise import Surprise
 from jamais.types import NO_TIME, Floats, Ints
 
 NONE: Ints = np.empty(0, dtype=np.int64)
 CHUNK = 20_000
 LOUD = 2.0  # nats; records below it cannot be the reason for anything and are not looked at one by one
+
+
+class Known(Protocol):
+    """What must be known of sessions to judge them."""
+
+    settings: SessionSettings
+    bags: Bags
+    waits: Waits
+    waits_after: Waits
+    order: Order
+    lengths: Rates
 
 
 class SessionScorer:
@@ -38,11 +54,9 @@ class SessionScorer:
 
     grouped = True
 
-    def __init__(
-        self, bags: Bags, waits: Waits, waits_after: Waits, surprise: Surprise, max_open: int, idle: int | None
-    ) -> None:
-        self.bags, self.waits, self.waits_after, self.surprise = bags, waits, waits_after, surprise
-        self.max_open, self.idle = max_open, idle
+    def __init__(self, known: Known, surprise: Surprise, idle: int | None) -> None:
+        self.known, self.surprise, self.idle = known, surprise, idle
+        self.bags = known.bags.fork()
         self.n_rows = 0
         self.n_closed_early = 0
         self.now = NO_TIME
@@ -64,9 +78,11 @@ class SessionScorer:
         opens[lone] = True
         row = self.n_rows - 1 + np.cumsum(opens)
         self.n_rows = int(row[-1]) + 1 if len(row) else self.n_rows
+        events = batch.events[grouped].astype(np.int64)
+        before = self._open.before(events, places)
         self._open.follow(batch, grouped, places, created, row)
-        self._step(places, batch.events[grouped].tolist())
-        self._note_loud(batch, grouped, places)
+        self._step(places, events.tolist())
+        self._note_loud(batch, grouped, places, before)
         self.now = max(self.now, int(batch.records.time.max(initial=NO_TIME)))
         return join([self._lone(batch, lone, row), self._close_some()])
 
@@ -89,19 +105,31 @@ class SessionScorer:
             after = steps.get(states[place] << EVENT_BITS | event)
             states[place] = step(states[place], event) if after is None else after
 
-    def _note_loud(self, batch: Batch, grouped: Ints, places: Ints) -> None:
-        """Remember the record that speaks loudest in each session."""
-        nats = np.maximum(self.surprise.nats()[batch.events], batch.slot_nats)[grouped]
+    def _note_loud(self, batch: Batch, grouped: Ints, places: Ints, before: Ints) -> None:
+        """Remember the record that speaks loudest in each session: by itself, or by what came before it."""
+        events = batch.events[grouped].astype(np.int64)
+        alone = np.maximum(self.surprise.nats()[events], batch.slot_nats[grouped])
+        order = self.known.settings.order_weight * self.known.order.nats(before, events)
+        nats = np.maximum(alone, order)
         loud = np.flatnonzero(nats > LOUD)
         if not len(loud):
             return
-        order = loud[np.lexsort((loud, -nats[loud], places[loud]))]
-        first = order[np.r_[True, places[order][1:] != places[order][:-1]]]
-        for place, i, value in zip(places[first].tolist(), grouped[first].tolist(), nats[first].tolist(), strict=True):
+        ranked = loud[np.lexsort((loud, -nats[loud], places[loud]))]
+        for k in ranked[np.r_[True, places[ranked][1:] != places[ranked][:-1]]].tolist():
+            place, i = int(places[k]), int(grouped[k])
             loudest = self._open.loudest.get(place)
-            if loudest is None or value > loudest.nats:
+            if loudest is None or nats[k] > loudest.nats:
+                slot = batch.slot_why.get(i)
+                reason = Reason(slot, f"slot:{events[k]}") if slot else None
+                if order[k] > alone[k]:
+                    reason = self._disorder(int(before[k]), int(events[k]))
                 line, time = int(batch.records.line[i]), int(batch.records.time[i])
-                self._open.loudest[place] = Loud(value, int(batch.events[i]), line, time, batch.slot_why.get(i))
+                self._open.loudest[place] = Loud(float(nats[k]), int(events[k]), line, time, reason)
+
+    def _disorder(self, before: int, event: int) -> Reason:
+        texts = self.surprise.lexicon.texts
+        first = texts[before] if before >= 0 else "(the beginning)"
+        return Reason(f"unusual order: {texts[event]} right after: {first}", f"order:{before}:{event}")
 
     def _lone(self, batch: Batch, chosen: Ints, row: Ints) -> Judged:
         nats = np.maximum(self.surprise.nats()[batch.events[chosen]], batch.slot_nats[chosen])
@@ -124,12 +152,13 @@ class SessionScorer:
 
     def _close_some(self) -> Judged | None:
         """Close what has been silent for too long; to keep pushes cheap, look only now and then."""
+        max_open = self.known.settings.max_open
         due = self.idle is not None and self.now - self._checked >= max(self.idle // 20, 1)
         if due and self.idle is not None:
             self._checked = self.now
             return self._close(np.flatnonzero(self._open.last_times() < self.now - self.idle))
-        if len(self._open) > self.max_open:
-            oldest = np.argsort(self._open.last_times(), kind="stable")[: len(self._open) - self.max_open // 2]
+        if len(self._open) > max_open:
+            oldest = np.argsort(self._open.last_times(), kind="stable")[: len(self._open) - max_open // 2]
             self.n_closed_early += len(oldest)
             return self._close(np.sort(oldest))
         return None
@@ -150,12 +179,12 @@ class SessionScorer:
         for i, place in enumerate(places.tolist()):
             loudest = opened.loudest.get(place)
             if loudest is not None and loudest.nats >= nats[i]:
-                nats[i], event[i], line[i], time[i], slot = loudest
-                if slot:
-                    reasons[i] = Reason(slot, f"slot:{event[i]}")
+                nats[i], event[i], line[i], time[i], reason = loudest
+                if reason is not None:
+                    reasons[i] = reason
         elapsed = np.where(numbers[:, LAST_TIME] == NO_TIME, -1.0, self.now - numbers[:, LAST_TIME].astype(np.float64))
         waited = np.full(len(places), np.inf) if ended else elapsed
-        silence = silences(self.waits, self.waits_after, states, numbers[:, LAST_EVENT], waited)
+        silence = silences(self.known.waits, self.known.waits_after, states, numbers[:, LAST_EVENT], waited)
         quiet = silence > nats
         nats = np.where(quiet, silence, nats)
         event = np.where(quiet, numbers[:, LAST_EVENT], event)
@@ -163,14 +192,27 @@ class SessionScorer:
         line = np.where(quiet, numbers[:, LAST_LINE], line)
         for i in np.flatnonzero(quiet & (silence > LOUD)).tolist():
             reasons[i] = self._silent(int(states[i]), float(elapsed[i]), int(event[i]))
+        nats = self._too_long(nats, numbers, reasons)
         names = opened.names()
         group: list[str | None] = [names[place].decode(errors="replace") for place in places.tolist()]
         return Judged(
             numbers[:, ROW], nats, event, time, line, reasons, group, numbers[:, FIRST_ROW], numbers[:, LAST_ROW]
         )
 
+    def _too_long(self, nats: Floats, numbers: Ints, reasons: dict[int, Reason]) -> Floats:
+        """Let the number of records of a session decide where it is odder than all else."""
+        lengths, usual = numbers[:, LENGTH], self.known.lengths
+        if not usual.windows:
+            return nats
+        odd = usual.nats(np.zeros(len(lengths), dtype=np.int64), lengths)
+        for i in np.flatnonzero((odd > nats) & (odd > LOUD)).tolist():
+            low, high = usual.usual(0)
+            reasons[i] = Reason(f"{lengths[i]:,} records, normally {low:,}–{high:,}", f"length:{lengths[i] > high}")
+        return np.maximum(nats, odd)
+
     def _silent(self, state: int, elapsed: float, event: int) -> Reason:
-        usual = self.waits.usual(state) if self.waits.knows(state) else self.waits_after.usual(event)
+        waits, after = self.known.waits, self.known.waits_after
+        usual = waits.usual(state) if waits.knows(state) else after.usual(event)
         normally = f", normally within {duration(usual)}" if usual < np.inf else ""
         text = self.surprise.lexicon.texts[event]
         return Reason(f"silent: nothing came for {duration(elapsed)}{normally}, after: {text}", f"silence:{event}")

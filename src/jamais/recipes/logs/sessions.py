@@ -1,11 +1,13 @@
-"""How is each session judged? By its rarest event, or by its silence."""
+"""How is each session judged? By its rarest event, its silence, its length, or the order of its events."""
 
 from __future__ import annotations
 
 import numpy as np
 
 from jamais.detectors.bags import Bags
+from jamais.detectors.order import Order
 from jamais.detectors.rarity import Rarity
+from jamais.detectors.rates import Rates
 from jamais.detectors.silence import Waits, silences
 from jamais.recipes.logs.columns import Columns
 from jamais.recipes.logs.session_scorer import SessionScorer
@@ -26,6 +28,8 @@ class Sessions:
         self.waits = Waits(settings.margin)
         self.waits_after = Waits(settings.margin)
         """By the last event alone: for bags that were seen too seldom."""
+        self.order = Order()
+        self.lengths = Rates()
 
     def calibrate(self, columns: Columns, share: float, extra: Floats, origins: Origins) -> Floats:
         """Learn all of `columns` and give the scores that its last `share` of sessions had when they came.
@@ -35,11 +39,12 @@ class Sessions:
         walk = Walk(columns, self.bags)
         start = round(walk.n_sessions * (1.0 - share))
         rarity = self._count(walk, start, extra)
-        self._learn_waits(walk, walk.session < start)
+        self._learn_course(walk, walk.session < start)
         last = walk.last[start:]
         silence = silences(self.waits, self.waits_after, walk.states[last], walk.event[last], walk.wait[last])
-        self._learn_waits(walk, walk.session >= start)
-        return np.maximum(rarity, silence)
+        course = self._course(walk, start)
+        self._learn_course(walk, walk.session >= start)
+        return np.maximum(np.maximum(rarity, silence), course)
 
     def _count(self, walk: Walk, start: int, extra: Floats) -> Floats:
         """Count all sessions and give those from `start` on the surprise of their rarest event as it came."""
@@ -55,18 +60,39 @@ class Sessions:
         self.rarity.units = units
         return scores
 
-    def _learn_waits(self, walk: Walk, chosen: Bools) -> None:
+    def _learn_course(self, walk: Walk, chosen: Bools) -> None:
+        """Learn how the chosen sessions went on: waits, order and lengths; records without a group teach nothing."""
         rows = chosen & (walk.wait >= 0)
         self.waits.add(walk.states[rows], walk.wait[rows], walk.ended[rows])
         self.waits_after.add(walk.event[rows], walk.wait[rows], walk.ended[rows])
+        rows = chosen & walk.grouped
+        self.order.add(walk.before[rows], walk.event[rows])
+        lengths = np.bincount(walk.session[rows])
+        lengths = lengths[lengths > 0]
+        self.lengths.add(len(lengths), np.zeros(len(lengths), dtype=np.int64), lengths)
+
+    def _course(self, walk: Walk, start: int) -> Floats:
+        """Give the surprise of order and length of the sessions from `start` on."""
+        scores = np.zeros(walk.n_sessions - start)
+        rows = np.flatnonzero((walk.session >= start) & walk.grouped)
+        if not len(rows) or not self.lengths.windows:
+            return scores
+        order = self.settings.order_weight * self.order.nats(walk.before[rows], walk.event[rows])
+        np.maximum.at(scores, walk.session[rows] - start, order)
+        lengths = np.bincount(walk.session[rows] - start, minlength=len(scores))
+        grouped = np.flatnonzero(lengths)
+        length_nats = self.lengths.nats(np.zeros(len(grouped), dtype=np.int64), lengths[grouped])
+        scores[grouped] = np.maximum(scores[grouped], length_nats)
+        return scores
 
     def fold(self, canonical: Ints) -> None:
         self.rarity.fold(canonical)
         self.waits.fold(self.bags.fold(canonical))
         self.waits_after.fold(canonical)
+        self.order.fold(canonical)
 
     def scorer(self, surprise: Surprise, origins: Origins, idle: int | None) -> SessionScorer:
-        return SessionScorer(self.bags.fork(), self.waits, self.waits_after, surprise, self.settings.max_open, idle)
+        return SessionScorer(self, surprise, idle)
 
     def state_dict(self) -> StateTree:
         return {
@@ -74,6 +100,8 @@ class Sessions:
             "bags": self.bags.state_dict(),
             "waits": self.waits.state_dict(),
             "waits_after": self.waits_after.state_dict(),
+            "order": self.order.state_dict(),
+            "lengths": self.lengths.state_dict(),
         }
 
     def load_state_dict(self, tree: StateTree) -> None:
@@ -81,3 +109,5 @@ class Sessions:
         self.bags.load_state_dict(tree["bags"])
         self.waits.load_state_dict(tree["waits"])
         self.waits_after.load_state_dict(tree["waits_after"])
+        self.order.load_state_dict(tree["order"])
+        self.lengths.load_state_dict(tree["lengths"])

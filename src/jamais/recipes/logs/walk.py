@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from jamais.detectors.bags import EMPTY, EVENT_BITS, Bags
+from jamais.detectors.order import START
 from jamais.recipes.logs.columns import Columns
 from jamais.types import NO_TIME, Ints
 
@@ -13,7 +14,8 @@ class Walk:
     """Sessions of encoded records, numbered in order of first appearance, and the states they passed through.
 
     Record columns are ordered by session, then by reading order: `session`, `event`, `states` (after the record),
-    `wait` (microseconds until the session's next record, or until the end of the data) and `ended` (something came).
+    `before` (the event before it, START for the first), `wait` (microseconds until the session's next record, or until
+    the end of the data; -1 where there is nothing to learn: no group, or no time) and `ended` (something came).
     Records without a group are sessions of one record, of which nothing is learned about waiting.
     """
 
@@ -32,8 +34,9 @@ class Walk:
         self.ended = ~last
         timed = grouped[order] & (ordered != NO_TIME) & (until != NO_TIME)
         self.wait = np.where(timed, np.maximum(until - ordered, 0), -1)
-        """-1 where there is nothing to learn: no group, or no time."""
         self.last = np.flatnonzero(last)
+        self.before = np.where(np.r_[True, last[:-1]], START, np.r_[START, self.event[:-1]])
+        self.grouped = grouped[order]
         self.events = _distinct(self.session, self.event, self.n_sessions)
 
 
