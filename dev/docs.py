@@ -40,6 +40,7 @@ def settings_page() -> str:
         "$ jamais fit normal.log --kind logs --out watchers/set --config jamais.toml --set memory.capacity=5000",
         "```",
         "```python",
+        "import jamais",
         'jamais.fit("normal.log", kind="logs", settings={"memory": {"capacity": 5000}})',
         "```",
         '`jamais.toml` holds the same names: `window = "60s"` at the top, `capacity = 5000` under `[memory]`.',

@@ -17,7 +17,7 @@ def write(folder: Path) -> None:
     noon = today[len(today) // 2][0]
     today += [
         (noon, "ERROR", "db", "connection to primary lost: Broken pipe"),
-        (noon, "WARN", "web", "request r2xbad started GET /cart from 10.0.9.9"),
+        (noon, "INFO", "web", "request r299999 started GET /items/7 from 10.0.9.9"),
     ]
     (folder / "today.log").write_text(_text(today))
     (folder / "more.log").write_text(_text(requests(300, 3, wednesday)))
