@@ -35,10 +35,7 @@ def test_scores_are_those_of_scikit_learn_even_with_repeated_rows(method: str, m
     rows = np.repeat(data(), np.random.default_rng(1).integers(1, 4, 400), axis=0)
     queries = np.concatenate([data(60, seed=2) * 2, rows[:20]])
     detector = KNN(n_neighbors=k, method=method, metric=metric).fit(rows)
-    assert (
-        np.abs(detector.decision_function(queries) - peer_scores(rows, queries, k, method, metric)).max()
-        < 3e-7
-    )
+    assert np.abs(detector.decision_function(queries) - peer_scores(rows, queries, k, method, metric)).max() < 3e-7
 
 
 @pytest.mark.parametrize("metric", ["euclidean", "cosine"])
@@ -46,10 +43,7 @@ def test_scores_are_those_of_scikit_learn_even_with_repeated_rows(method: str, m
 def test_training_scores_leave_each_row_out(method: str, metric: str) -> None:
     rows = np.repeat(data(60), [1, 2, 5] * 20, axis=0)
     detector = KNN(n_neighbors=4, method=method, metric=metric).fit(rows)
-    wanted = [
-        peer_scores(np.delete(rows, i, axis=0), rows[i : i + 1], 4, method, metric)[0]
-        for i in range(len(rows))
-    ]
+    wanted = [peer_scores(np.delete(rows, i, axis=0), rows[i : i + 1], 4, method, metric)[0] for i in range(len(rows))]
     assert np.abs(detector.decision_scores_ - wanted).max() < 3e-7
     assert abs(detector.labels_.mean() - 0.1) < 0.03
     assert (detector.labels_ == (detector.decision_scores_ > detector.threshold_)).all()

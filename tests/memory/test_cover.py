@@ -29,8 +29,7 @@ class SlowCover:
         for row in rows.astype(np.float64):
             while not self._absorb({"row": row, "count": 1, "id": None}):
                 gaps = sorted(
-                    min(self._distance(a["row"], b["row"]) for b in self.items if b is not a)
-                    for a in self.items
+                    min(self._distance(a["row"], b["row"]) for b in self.items if b is not a) for a in self.items
                 )
                 least, most = gaps[int(0.02 * len(gaps))], gaps[int(0.10 * len(gaps))]
                 self.radius = min(max(self.radius * 1.15, least), most)
@@ -57,8 +56,7 @@ class SlowCover:
 
 def bits(memory: CoverMemory) -> dict[str, Any]:
     return {
-        name: value.tobytes() if isinstance(value, np.ndarray) else value
-        for name, value in memory.state_dict().items()
+        name: value.tobytes() if isinstance(value, np.ndarray) else value for name, value in memory.state_dict().items()
     }
 
 
@@ -70,9 +68,7 @@ def bits(memory: CoverMemory) -> dict[str, Any]:
     radius=st.sampled_from([0.0, 0.3, 1.0]),
     lattice=st.booleans(),
 )
-def test_equals_the_slow_twin_row_for_row(
-    seed: int, n: int, capacity: int, radius: float, lattice: bool
-) -> None:
+def test_equals_the_slow_twin_row_for_row(seed: int, n: int, capacity: int, radius: float, lattice: bool) -> None:
     rows = np.random.default_rng(seed).normal(size=(n, 3)).astype(np.float32)
     if lattice:
         rows = np.round(rows * 2)
@@ -122,10 +118,7 @@ def test_exact_repeats_raise_the_count_and_widen_the_times() -> None:
     memory = CoverMemory(10)
     row = np.array([[1.0, 2.0]])
     (first,) = memory.add(row, times=[50]).tolist()
-    assert (
-        memory.add(np.repeat(row, 3, axis=0), counts=[2, 2, 2], times=[70, 20, NO_TIME]).tolist()
-        == [first] * 3
-    )
+    assert memory.add(np.repeat(row, 3, axis=0), counts=[2, 2, 2], times=[70, 20, NO_TIME]).tolist() == [first] * 3
     memory.add(np.array([[-0.0, 1.0]]))
     memory.add(np.array([[0.0, 1.0]]))
     assert memory.counts.tolist() == [7, 2]

@@ -67,6 +67,17 @@ def test_same_seed_twice_gives_the_same_bits_and_another_seed_others(encoder: Li
     assert twin.losses == encoder.losses
 
 
+def test_bits_do_not_depend_on_how_many_threads_torch_may_use(encoder: LineEncoder) -> None:
+    before = torch.get_num_threads()
+    try:
+        torch.set_num_threads(2 if before == 1 else 1)
+        twin = LineEncoder.train(LINES, COUNTS, settings=TINY, seed=1)
+        assert twin.digest == encoder.digest
+        assert twin.encode(UNSEEN).tobytes() == encoder.encode(UNSEEN).tobytes()
+    finally:
+        torch.set_num_threads(before)
+
+
 def test_training_leaves_global_random_numbers_and_threads_alone() -> None:
     state, threads = torch.get_rng_state(), torch.get_num_threads()
     LineEncoder.train(LINES, COUNTS, settings=TINY, seed=1)
@@ -124,9 +135,7 @@ def test_wrong_states_are_named(encoder: LineEncoder) -> None:
 
 
 def test_cache_is_bounded_and_its_vectors_cannot_be_spoiled() -> None:
-    small = EncoderSettings(
-        layers=1, width=32, heads=2, inner=48, vocabulary=640, steps=0, cache_size=2, device="cpu"
-    )
+    small = EncoderSettings(layers=1, width=32, heads=2, inner=48, vocabulary=640, steps=0, cache_size=2, device="cpu")
     encoder = LineEncoder.train(LINES, COUNTS, settings=small, seed=1)
     first = encoder.encode(["a"])
     first[:] = 7
@@ -139,8 +148,7 @@ def test_many_threads_get_the_same_bits(encoder: LineEncoder) -> None:
     shared = LineEncoder.from_state(encoder.state_dict())
     results: list[bytes] = []
     threads = [
-        threading.Thread(target=lambda: results.append(shared.encode(LINES + UNSEEN).tobytes()))
-        for _ in range(4)
+        threading.Thread(target=lambda: results.append(shared.encode(LINES + UNSEEN).tobytes())) for _ in range(4)
     ]
     for thread in threads:
         thread.start()

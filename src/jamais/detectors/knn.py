@@ -40,8 +40,7 @@ class KNN:
             raise SettingsError(f"KNN wants n_neighbors >= 1, got {n_neighbors}")
         if method not in _METHODS or metric not in _METRICS:
             raise SettingsError(
-                f"KNN knows methods {', '.join(_METHODS)} and metrics {', '.join(_METRICS)}, "
-                f"got {method}, {metric}"
+                f"KNN knows methods {', '.join(_METHODS)} and metrics {', '.join(_METRICS)}, got {method}, {metric}"
             )
         if not 0.0 < contamination <= 0.5:
             raise SettingsError(f"KNN wants 0 < contamination <= 0.5, got {contamination}")
@@ -135,9 +134,7 @@ class KNN:
             scores = np.array(tree["training_scores"], dtype=np.float64)
             threshold, fitted = float(tree["threshold"]), bool(tree["fitted"])
         except (KeyError, TypeError, SettingsError) as error:
-            raise CorruptStateError(
-                f"this is not the state of a KNN ({error}): load another version"
-            ) from None
+            raise CorruptStateError(f"this is not the state of a KNN ({error}): load another version") from None
         self.__dict__.update(loaded.__dict__)
         self._threshold = threshold
         self._training_scores = scores if fitted else None
@@ -152,9 +149,7 @@ class KNN:
         n_rows = int(self.memory.counts.sum())
         k = self.n_neighbors
         if n_rows < k:
-            raise NotReadyError(
-                f"KNN needs {k} remembered rows, has {n_rows}: call fit() or partial_fit() first"
-            )
+            raise NotReadyError(f"KNN needs {k} remembered rows, has {n_rows}: call fit() or partial_fit() first")
         distances, slots = self._search(rows, k if without is None else k + 1)
         weights = self.memory.counts[slots]
         if without is not None:

@@ -139,16 +139,12 @@ class _Sampler:
         self._within = chances
         # Equal cost per step: a bucket of long lines gives fewer rows at a time, and is drawn the more often.
         self._rows = [max(1, settings.batch * _SHORTEST_BUCKET // size) for size in sorted(members)]
-        self._between = torch.stack(
-            [chance.sum() / rows for chance, rows in zip(chances, self._rows, strict=True)]
-        )
+        self._between = torch.stack([chance.sum() / rows for chance, rows in zip(chances, self._rows, strict=True)])
 
     def draw(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Return ids [n, length] with pieces hidden, real, hidden_pieces [n, length], answers [m]."""
         bucket = int(torch.multinomial(self._between, 1, generator=self._generator))
-        rows = torch.multinomial(
-            self._within[bucket], self._rows[bucket], replacement=True, generator=self._generator
-        )
+        rows = torch.multinomial(self._within[bucket], self._rows[bucket], replacement=True, generator=self._generator)
         true = self._tables[bucket][rows]
         real = true != self._codes.pad
         ordinary = true >= self._codes.first_ordinary

@@ -115,9 +115,7 @@ class CoverMemory:
             raise InputError(f"counts must be at least 1, got {how_many.min()}")
         self._check_digest(digest)
         code = self._source_code(source)
-        batch = Exemplars(
-            new, how_many, np.full(len(new), -1), when, when.copy(), np.full(len(new), code), len(new)
-        )
+        batch = Exemplars(new, how_many, np.full(len(new), -1), when, when.copy(), np.full(len(new), code), len(new))
         self.n_seen += int(how_many.sum())
         return self._absorb_all(batch)
 

@@ -64,9 +64,7 @@ class NearestRows:
         if wide.any() and self._fits_float32:
             again = np.flatnonzero(wide)
             rows = self._rows - self._centre  # rarely needed: made anew rather than kept
-            more, more_slots = _Tiles(rows, _squares(rows), np.float64).candidates(
-                centred[again], norms[again], k
-            )
+            more, more_slots = _Tiles(rows, _squares(rows), np.float64).candidates(centred[again], norms[again], k)
             settled = ~wide[query]
             query = np.concatenate([query[settled], again[more]])
             slot = np.concatenate([slot[settled], more_slots])

@@ -103,9 +103,7 @@ class Block(nn.Module):
         n, length, width = hidden.shape
         parts = self.mixed(hidden).view(n, length, 3, self.heads, width // self.heads).permute(2, 0, 3, 1, 4)
         dropout = self.attention_dropout if self.training else 0.0
-        mixed = functional.scaled_dot_product_attention(
-            parts[0], parts[1], parts[2], attn_mask=seen, dropout_p=dropout
-        )
+        mixed = functional.scaled_dot_product_attention(parts[0], parts[1], parts[2], attn_mask=seen, dropout_p=dropout)
         return mixed.transpose(1, 2).reshape(n, length, width)
 
 

@@ -103,8 +103,7 @@ class TinyLogBERT(PreTrainedModel):  # type: ignore[no-untyped-call]
         self.vocabulary = vocabulary or Vocabulary.of_bytes()
         if len(self.vocabulary) > config.vocab_size:
             raise ShapeMismatchError(
-                f"config.vocab_size is {config.vocab_size}, the vocabulary has {len(self.vocabulary)}: "
-                "raise vocab_size"
+                f"config.vocab_size is {config.vocab_size}, the vocabulary has {len(self.vocabulary)}: raise vocab_size"
             )
         self.post_init()  # type: ignore[no-untyped-call]
 
@@ -130,12 +129,8 @@ class TinyLogBERT(PreTrainedModel):  # type: ignore[no-untyped-call]
                 f"config.vocab_size is {self.config.vocab_size}, the vocabulary has {len(self.vocabulary)}: "
                 "a LineEncoder wants them equal"
             )
-        weights = {
-            name: tensor.detach().cpu().numpy().copy() for name, tensor in self.encoder.state_dict().items()
-        }
-        return LineEncoder(
-            EncoderSettings(vocabulary=len(self.vocabulary), **sizes), self.vocabulary, weights
-        )
+        weights = {name: tensor.detach().cpu().numpy().copy() for name, tensor in self.encoder.state_dict().items()}
+        return LineEncoder(EncoderSettings(vocabulary=len(self.vocabulary), **sizes), self.vocabulary, weights)
 
     def forward(
         self,

@@ -62,17 +62,18 @@ class EncoderSettings:
     device: str = "auto"
     """Where to compute: `cpu`, `cuda` or `auto` (cuda where there is one). Weights are kept on the CPU."""
 
+    threads: int = 1
+    """CPU threads while training; one is repeatable on any machine and does not stall on a busy one."""
+
     def __post_init__(self) -> None:
-        positive = ("layers", "width", "heads", "inner", "batch", "cache_size")
+        positive = ("layers", "width", "heads", "inner", "batch", "cache_size", "threads")
         for name in positive:
             if getattr(self, name) < 1:
                 raise SettingsError(f"encoder.{name} must be at least 1, got {getattr(self, name)}")
         if self.width % self.heads:
             raise SettingsError(f"encoder.width={self.width} must be a multiple of heads={self.heads}")
         if self.max_pieces < 8 or self.steps < 0:
-            raise SettingsError(
-                f"encoder wants max_pieces >= 8 and steps >= 0, got {self.max_pieces}, {self.steps}"
-            )
+            raise SettingsError(f"encoder wants max_pieces >= 8 and steps >= 0, got {self.max_pieces}, {self.steps}")
         if not 0.0 < self.mask_share < 1.0 or not self.learning_rate > 0.0:
             raise SettingsError("encoder wants 0 < mask_share < 1 and learning_rate > 0")
 
@@ -111,6 +112,7 @@ class LineEncoder:
         import torch
 
         from jamais.learning import pretraining
+        from jamais.learning.threads import cpu_threads
         from jamais.models.tinylogbert.encoder import Encoder
 
         if not texts:
@@ -123,21 +125,15 @@ class LineEncoder:
         network.to(_device(settings.device))
         encoder = cls(settings, vocabulary, {})
         lines, weights = encoder._training_lines(texts, counts)
-        encoder.losses = pretraining.pretrain(
-            network,
-            lines,
-            weights,
-            pretraining.PieceCodes(pad=PAD, mask=MASK, first_ordinary=N_SPECIAL, size=len(vocabulary)),
-            pretraining.PretrainingSettings(
-                settings.steps, settings.batch, settings.learning_rate, settings.mask_share
-            ),
-            seed=seed + 1,
-            listener=listener,
-            cancel=cancel,
+        codes = pretraining.PieceCodes(pad=PAD, mask=MASK, first_ordinary=N_SPECIAL, size=len(vocabulary))
+        schedule = pretraining.PretrainingSettings(
+            settings.steps, settings.batch, settings.learning_rate, settings.mask_share
         )
-        encoder._weights = {
-            name: tensor.detach().cpu().numpy().copy() for name, tensor in network.state_dict().items()
-        }
+        with cpu_threads(settings.threads):
+            encoder.losses = pretraining.pretrain(
+                network, lines, weights, codes, schedule, seed=seed + 1, listener=listener, cancel=cancel
+            )
+        encoder._weights = {name: tensor.detach().cpu().numpy().copy() for name, tensor in network.state_dict().items()}
         return encoder
 
     def encode(self, texts: Sequence[str]) -> Vectors:
@@ -176,9 +172,7 @@ class LineEncoder:
             vocabulary = Vocabulary.from_json(tree["vocabulary"])
             weights = {name: np.array(array, dtype=np.float32) for name, array in tree["weights"].items()}
         except (KeyError, TypeError, AttributeError) as error:
-            raise CorruptStateError(
-                f"not the state of a LineEncoder ({error}): load another version"
-            ) from None
+            raise CorruptStateError(f"not the state of a LineEncoder ({error}): load another version") from None
         _check_shapes(settings, len(vocabulary), weights)
         return cls(settings, vocabulary, weights)
 
@@ -199,9 +193,7 @@ class LineEncoder:
         total = np.zeros(self.settings.width, dtype=np.float64)
         n_pooled = 0
         for window in self._windows(text):
-            hidden = hidden_vectors(
-                self._weights, window, layers=self.settings.layers, heads=self.settings.heads
-            )
+            hidden = hidden_vectors(self._weights, window, layers=self.settings.layers, heads=self.settings.heads)
             pooled = hidden[1:-1] if len(window) > 2 else hidden  # an empty line has control tokens only
             total += pooled.sum(axis=0, dtype=np.float64)
             n_pooled += len(pooled)
@@ -215,9 +207,7 @@ class LineEncoder:
         starts = range(0, max(len(pieces), 1), room)
         return [[CLS, *pieces[start : start + room], SEP] for start in starts]
 
-    def _training_lines(
-        self, texts: Sequence[str], counts: Sequence[int]
-    ) -> tuple[list[list[int]], list[float]]:
+    def _training_lines(self, texts: Sequence[str], counts: Sequence[int]) -> tuple[list[list[int]], list[float]]:
         lines: list[list[int]] = []
         weights: list[float] = []
         for text, count in zip(texts, counts, strict=True):

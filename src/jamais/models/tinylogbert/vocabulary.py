@@ -134,9 +134,7 @@ def _pipeline(tokens: Sequence[str]) -> Tokenizer:
         models.WordPiece(vocab=vocabulary, unk_token=SPECIAL[UNK], max_input_chars_per_word=4 * _LONGEST_WORD)
     )
     # Accents stay: stripping them would make two different words the same.
-    bert = normalizers.BertNormalizer(
-        clean_text=True, handle_chinese_chars=True, strip_accents=False, lowercase=True
-    )
+    bert = normalizers.BertNormalizer(clean_text=True, handle_chinese_chars=True, strip_accents=False, lowercase=True)
     to_variable = [normalizers.Replace(text, f" {SPECIAL[VAR]} ") for text in PLACEHOLDERS]
     pipeline.normalizer = normalizers.Sequence([*to_variable, bert])
     pipeline.pre_tokenizer = pre_tokenizers.Sequence(
