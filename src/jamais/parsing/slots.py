@@ -205,9 +205,11 @@ Check = tuple[re.Pattern[bytes], Callable[[bytes], Finding | None]]
 class Probe:
     """Look at one raw record for values far outside; a usual record costs one literal search per slot."""
 
-    __slots__ = ("_checks",)
+    __slots__ = ("_checks", "patterns")
 
     def __init__(self, checks: list[Check]) -> None:
+        self.patterns = [pattern for pattern, _ in checks]
+        """None of them found in a whole blob of records: nothing unusual in any of them."""
         self._checks = [(pattern.search, judge) for pattern, judge in checks]
 
     def __call__(self, raw: bytes) -> Finding | None:

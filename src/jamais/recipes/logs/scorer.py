@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Protocol
 
-import numpy as np
 import polars as pl
 
 from jamais.parsing.memo import LineMemo
@@ -13,9 +12,9 @@ from jamais.parsing.slots import SlotTable
 from jamais.recipes.logs.batch import Batch, Judged
 from jamais.recipes.logs.groups import Grouper
 from jamais.recipes.logs.lexicon import Lexicon
+from jamais.recipes.logs.slot_watch import SlotWatch
 from jamais.recipes.logs.verdicts import Verdicts
 from jamais.sources.records import Records
-from jamais.types import Codes, Floats
 
 
 class UnitScorer(Protocol):
@@ -46,18 +45,14 @@ class LogScorer:
         self.lexicon, self.memo, self.slots = lexicon, memo, slots
         self.grouper, self.unit, self.verdicts = grouper, unit, verdicts
         self.n_records = 0
-        self._probes: dict[int, Callable[[bytes], tuple[float, str] | None]] = {}
-        for event in range(lexicon.n_known):
-            probe = slots.probe(event)
-            if probe is not None:
-                self._probes[event] = probe
+        self.watch = SlotWatch(slots, lexicon.n_known)
 
     def push(self, records: Records) -> pl.DataFrame | None:
         """Score a batch; give the verdicts that are decided by now, None if there are none."""
         if not len(records):
             return None
         events = self.memo.codes(records.blob, records.raw, self.lexicon.resolver(records))
-        slot_nats, slot_why = self._probe(records, events)
+        slot_nats, slot_why = self.watch.look(records, events)
         groups = self.grouper.names(records) if self.grouper is not None else None
         judged = self.unit.push(Batch(records, events, self.n_records, groups, slot_nats, slot_why))
         self.n_records += len(records)
@@ -76,15 +71,3 @@ class LogScorer:
     def empty(self) -> pl.DataFrame:
         """Give a frame without rows."""
         return self.verdicts.empty(grouped=self.unit.grouped)
-
-    def _probe(self, records: Records, events: Codes) -> tuple[Floats, dict[int, str]]:
-        nats, why = np.zeros(len(events)), {}
-        if self._probes:
-            watched = np.zeros(len(self.lexicon), dtype=bool)
-            watched[list(self._probes)] = True
-            raw, probes = records.raw, self._probes
-            for i in np.flatnonzero(watched[events]).tolist():
-                found = probes[int(events[i])](raw[i])
-                if found is not None:
-                    nats[i], why[i] = found
-        return nats, why
