@@ -142,8 +142,10 @@ class Follower:
                 if not self._stop():
                     time.sleep(self._poll_seconds)
         finally:
+            self._resume = self.position
             if self._file is not None:
                 self._file.close()
+                self._file = None
 
     def _next(self) -> bytes:
         """Read on; at the end of the file look whether another has taken its place."""
@@ -167,7 +169,9 @@ class Follower:
         self._file = None
         self._open(self._queue.pop(0) if self._queue else self._path, 0)
         self._last_byte = b"\n"
-        return b"" if ended == b"\n" else b"\n"
+        if ended != b"\n":
+            return b"\n"
+        return self._read() if self._file is not None else b""
 
     def _read(self) -> bytes:
         assert self._file is not None

@@ -16,11 +16,11 @@ _LEVEL = re.compile(
 _MODULE_LEVEL = re.compile(rf"\[(?P<module>[\w-]*):(?P<word>{_WORDS}|trace\d)\]", re.I)
 _MORE = re.compile(rf"(?P<word>{'|'.join(POSTGRES_MORE)}):  ?")
 _SYSLOG = re.compile(
-    r"\s*(?P<host>[^\s:\[\]|,]+(?::[0-9a-f:]+)?) (?P<prog>[^\s:\[\]|][^\s:\[]*(?: [\d.]+)?)"
-    r"(?:\[(?P<pid>[^\]\s]*)\])?: ?(?P<message>.*)",
+    r"\s*(?P<host>[^\s:\[\]|,]+(?::[0-9a-f:]+)?) (?P<prog>[^\s:\[\]|(-][^\s:\[(]*(?:\([^)\s]*\))?(?: [\d.]+| [A-Z]\w+(?=\[))?)"
+    r"(?:\[(?P<pid>[^\]\s]*)\])?(?: \([^)\s]*\))?: ?(?P<message>.*)",
     re.S,
 )
-_HOST_ONLY = re.compile(r"\s*(?P<host>[^\s:\[\]|,]+) (?P<message>---? .*|last message repeated.*)", re.S)
+_HOST_ONLY = re.compile(r"\s*(?P<host>[^\s:\[\]|,]+) (?P<message>.*)", re.S)
 _PRI = re.compile(rb"<\d{1,3}>(?:1 )?")
 _SEVERITY = re.compile(r"<([A-Z]+)>(?:1 )?")
 _RFC5424 = re.compile(r"\s*(?P<host>\S+) (?P<app>\S+) (?P<proc>\S+) (?P<id>\S+) (?P<rest>.*)", re.S)
@@ -116,9 +116,7 @@ class TextHeads:
             level = CANONICAL.get(bgl["level"], bgl["level"])
             return Head((bgl["message"] or "").strip(), level, f"{bgl['type']} {bgl['part']}", bgl["node"])
         if self.name == "syslog" or (before[:1] in ("-",) and "epoch" in self.finder_names()):
-            found = _syslog_parts(rest)
-            if found:
-                return _syslog(rest, "", self.finder)
+            return _syslog(rest, "", self.finder)
         return _generic(before, rest)
 
     def finder_names(self) -> frozenset[str]:
@@ -284,7 +282,7 @@ def _consume(rest: str) -> tuple[str, str, str]:
         if thread:
             source, text = thread[0] or source, thread[1]
             if thread[2]:
-                break
+                return level, source, text.strip()
             continue
         break
     placed = _GO_FILE.match(text)
