@@ -8,6 +8,7 @@ import importlib
 import re
 import subprocess
 import sys
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -142,3 +143,36 @@ def test_public_names_are_exported() -> None:
     assert all(getattr(jamais, name) is not None for name in jamais.__all__)
     with pytest.raises(AttributeError, match="no attribute 'fti'"):
         jamais.fti  # noqa: B018
+
+
+# Modules that are nothing but the face towards an extra may import it at the top.
+FACES = {"models/tinylogbert/hf.py": "transformers"}
+
+
+def imports(path: Path) -> Iterator[tuple[str, bool]]:
+    """Give the first name of each import of another distribution, and whether it runs when the module is imported."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    at_import = {id(node) for node in tree.body}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
+            node.body = [ast.Pass()]
+    for node in ast.walk(tree):
+        names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+        names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+        for name in {name.split(".")[0] for name in names} - sys.stdlib_module_names - {"jamais"}:
+            yield name, id(node) in at_import
+
+
+def test_every_import_is_a_declared_dependency_and_extras_are_imported_where_used() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    extras = {name for extra in ("plots", "hf", "zstd") for name in project["optional-dependencies"][extra]}
+    core, extra = ({re.split(r"[\[<>=]", one)[0] for one in some} for some in (project["dependencies"], extras))
+    wrong = []
+    for path in MODULES:
+        for name, at_import in imports(path):
+            mine = FACES.get(str(path.relative_to(SOURCE)))
+            # pandas is only looked at where a user hands a frame in, so it is there.
+            allowed = core if at_import and name != mine else core | extra | {"pandas"}
+            if name not in allowed:
+                wrong.append(f"{path.relative_to(ROOT)}: {name}" + (" at import" if at_import else ""))
+    assert not wrong
