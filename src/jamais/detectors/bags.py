@@ -41,10 +41,14 @@ class Bags:
         bag: Bag = tuple(sorted(counts.items()))
         if bag not in self._numbers and len(self.bags) >= self.capacity:
             bag = ((event, COUNT_CAP + 1),)
+        self.steps[key] = self.number(bag)
+        return self.steps[key]
+
+    def number(self, bag: Bag) -> int:
+        """Give the state of a bag, numbering it if it is new."""
         number = self._numbers.setdefault(bag, len(self.bags))
         if number == len(self.bags):
             self.bags.append(bag)
-        self.steps[key] = number
         return number
 
     def events(self, state: int) -> list[int]:

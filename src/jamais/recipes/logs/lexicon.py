@@ -8,6 +8,7 @@ from collections.abc import Callable
 from jamais.parsing.parser import TemplateParser
 from jamais.recipes.logs.meaning import Said
 from jamais.sources.records import Head, Records
+from jamais.types import StateTree
 
 OVERFLOW = "(one of too many texts never seen)"
 MAX_UNSEEN = 100_000
@@ -58,6 +59,18 @@ class Lexicon:
             self.texts.append(text)
             self.contexts.append(context)
         return self._unseen[identity]
+
+    def state_dict(self) -> StateTree:
+        """Give the texts that were numbered beside the known ones."""
+        columns = (self.ids, self.texts, self.contexts)
+        return {"unseen": [list(row) for row in zip(*(column[self.n_known :] for column in columns), strict=True)]}
+
+    def load_state_dict(self, tree: StateTree) -> None:
+        for identity, text, context in tree["unseen"]:
+            self._unseen[identity] = len(self.ids)
+            self.ids.append(identity)
+            self.texts.append(text)
+            self.contexts.append(context)
 
     def said(self, event: int) -> Said:
         """Give what an event says."""

@@ -70,3 +70,9 @@ class LineScorer:
 
     def end(self, names: list[str]) -> Judged | None:
         return None
+
+    def state_dict(self) -> StateTree:
+        return {"n_rows": self.n_rows}
+
+    def load_state_dict(self, tree: StateTree) -> None:
+        self.n_rows = int(tree["n_rows"])

@@ -28,6 +28,10 @@ class Readings:
     """[n] the known template next to it."""
 
 
+LEAST_SHARE = 0.15
+"""Of a text's tone that a word must carry to be named."""
+
+
 class Said(NamedTuple):
     """What a template says: its level ("" if none) and its text."""
 
@@ -86,8 +90,10 @@ class Meaning:
         return _quantile(self.tones, _tones(said))
 
     def words(self, text: str) -> list[str]:
-        """Name the words that carry the tone of a text."""
-        return [word for word, weight in Tone.shipped().words(text) if weight > 0] if self.severity else []
+        """Name the words that carry the tone of a text, most troubling first."""
+        if not self.severity:
+            return []
+        return [word for word, share in Tone.shipped().words(text) if share > LEAST_SHARE and len(word) > 3]
 
     def _knn(self, n_neighbors: int) -> KNN:
         return KNN(n_neighbors=n_neighbors, metric="cosine", memory=self.memory)

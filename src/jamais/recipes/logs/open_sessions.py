@@ -9,7 +9,7 @@ import numpy as np
 from jamais.detectors.bags import EMPTY
 from jamais.detectors.order import START
 from jamais.recipes.logs.batch import Batch, Reason
-from jamais.types import Bools, Ints
+from jamais.types import Bools, Ints, StateTree
 
 ROW, FIRST_ROW, LAST_ROW, FIRST_LINE, LAST_LINE, FIRST_TIME, LAST_TIME, LAST_EVENT, LENGTH = range(9)
 
@@ -115,3 +115,27 @@ class OpenSessions:
         self.loudest = {at: self.loudest[place] for at, place in enumerate(new) if place in self.loudest}
         self._numbers[: len(new)] = self._numbers[kept]
         self._names = []
+
+    def state_dict(self) -> StateTree:
+        """Give names, numbers and loudest records as JSON values; what the states mean, the scorer knows."""
+        loudest = [
+            [place, *one[:4], None if one.reason is None else [one.reason.text, one.reason.cause]]
+            for place, one in self.loudest.items()
+        ]
+        return {
+            "names": [name.decode("latin-1") for name in self.places],
+            "numbers": self._numbers[: len(self.states)].tolist(),
+            "loudest": loudest,
+        }
+
+    def load_state_dict(self, tree: StateTree, states: list[int]) -> None:
+        self.places = {name.encode("latin-1"): place for place, name in enumerate(tree["names"])}
+        self.states = list(states)
+        self._names = []
+        self._make_room()
+        if states:
+            self._numbers[: len(states)] = np.array(tree["numbers"], dtype=np.int64)
+        self.loudest = {
+            int(place): Loud(nats, event, line, time, None if reason is None else Reason(*reason))
+            for place, nats, event, line, time, reason in tree["loudest"]
+        }

@@ -141,6 +141,15 @@ class LogRecipe:
         beyond = "" if self.alarm_rate >= finest else ", below that p-values are extrapolated"
         return f"{a_day}{n:,} calibration rows support rates down to {finest:.2g}{beyond}"
 
+    def explain(self, data: Any) -> list[dict[str, Any]]:
+        """Say of every record what it is, how rare, how far from all known ones, and how it sounds."""
+        scorer = self.scorer()
+        told = []
+        for records in self.batches(data):
+            events = scorer.memo.codes(records.blob, records.raw, scorer.lexicon.resolver(records))
+            told.extend(scorer.verdicts.surprise.explain(event) for event in events.tolist())
+        return told
+
     def rate_for(self, alarms_per_day: float) -> float:
         """Give the alarm rate that makes so many alarms a day at the pace of the fit data."""
         pace = self.facts.rows_per_day()

@@ -15,6 +15,7 @@ from jamais.recipes.logs.lexicon import Lexicon
 from jamais.recipes.logs.slot_watch import SlotWatch
 from jamais.recipes.logs.verdicts import Verdicts
 from jamais.sources.records import Records
+from jamais.types import StateTree
 
 
 class UnitScorer(Protocol):
@@ -28,6 +29,10 @@ class UnitScorer(Protocol):
     def flush(self) -> Iterator[Judged]: ...
 
     def end(self, names: list[str]) -> Judged | None: ...
+
+    def state_dict(self) -> StateTree: ...
+
+    def load_state_dict(self, tree: StateTree) -> None: ...
 
 
 class LogScorer:
@@ -67,6 +72,15 @@ class LogScorer:
         """Decide all that is still open."""
         for judged in self.unit.flush():
             yield self.verdicts.frame(judged)
+
+    def state_dict(self) -> StateTree:
+        """Give, as JSON values, all that a scorer of the same version needs to go on exactly."""
+        return {"n_records": self.n_records, "lexicon": self.lexicon.state_dict(), "unit": self.unit.state_dict()}
+
+    def load_state_dict(self, tree: StateTree) -> None:
+        self.n_records = int(tree["n_records"])
+        self.lexicon.load_state_dict(tree["lexicon"])
+        self.unit.load_state_dict(tree["unit"])
 
     def empty(self) -> pl.DataFrame:
         """Give a frame without rows."""

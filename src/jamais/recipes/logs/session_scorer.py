@@ -27,7 +27,7 @@ from jamais.recipes.logs.open_sessions import (
 )
 from jamais.recipes.logs.settings import SessionSettings
 from jamais.recipes.logs.surprise import Surprise
-from jamais.types import NO_TIME, Floats, Ints
+from jamais.types import NO_TIME, Floats, Ints, StateTree
 
 NONE: Ints = np.empty(0, dtype=np.int64)
 CHUNK = 20_000
@@ -98,6 +98,16 @@ class SessionScorer:
         known = self._open.places
         places = [known[name.encode()] for name in names if name.encode() in known]
         return self._close(np.array(sorted(places), dtype=np.int64), ended=True)
+
+    def state_dict(self) -> StateTree:
+        opened = self._open.state_dict()
+        opened["bags"] = [self.bags.bags[state] for state in self._open.states]
+        return {"n_rows": self.n_rows, "now": self.now, "checked": self._checked, "open": opened}
+
+    def load_state_dict(self, tree: StateTree) -> None:
+        self.n_rows, self.now, self._checked = int(tree["n_rows"]), int(tree["now"]), int(tree["checked"])
+        bags = [tuple((int(event), int(count)) for event, count in bag) for bag in tree["open"]["bags"]]
+        self._open.load_state_dict(tree["open"], [self.bags.number(bag) for bag in bags])
 
     def _step(self, places: Ints, events: list[int]) -> None:
         states, steps, step = self._open.states, self.bags.steps, self.bags.step

@@ -73,6 +73,25 @@ class Surprise:
         trouble = f"; sounds like trouble ({', '.join(words)})" if words else ""
         return f"never seen: {text}{trouble}"
 
+    def explain(self, event: int) -> dict[str, object]:
+        """Say all that is known of an event."""
+        nats = float(self.nats()[event])
+        novelty, tone, nearest = self.readings.get(event, (0.0, 0.0, event))
+        known = event not in self.readings
+        return {
+            "item": self.lexicon.ids[event],
+            "template": self.lexicon.texts[event],
+            "known": known,
+            "seen_in": int(self.rarity.counts[event]) if known and event < len(self.rarity.counts) else 0,
+            "of": int(self.rarity.units),
+            "nats": nats,
+            "novelty": novelty,
+            "tone": tone,
+            "tone_words": [] if known else self.meaning.words(self.lexicon.texts[event]),
+            "nearest": self.lexicon.texts[nearest] if nearest >= 0 else "",
+            "why": self.why(event),
+        }
+
     def nearest(self, events: Ints) -> list[str]:
         """Give the text of the known template next to each event; a known one is its own."""
         texts = self.lexicon.texts

@@ -9,7 +9,7 @@ import numpy as np
 from jamais.recipes.logs.batch import Batch, Judged, Reason, join
 from jamais.recipes.logs.rate_judge import NOTHING_ODD, Odd, RateJudge
 from jamais.recipes.logs.surprise import Surprise
-from jamais.types import NO_TIME, Ints
+from jamais.types import NO_TIME, Ints, StateTree
 
 MOST_EMPTY = 1_000
 """Empty windows told one after the other: after that a gap is a gap."""
@@ -58,6 +58,15 @@ class WindowScorer:
 
     def end(self, names: list[str]) -> Judged | None:
         return None
+
+    def state_dict(self) -> StateTree:
+        opened = None if self._open is None else self._open.state_dict()
+        return {"n_rows": self.n_rows, "seen": self._seen, "latest": self._latest, "whole": self._whole, "open": opened}
+
+    def load_state_dict(self, tree: StateTree) -> None:
+        self.n_rows, self._seen, self._latest = int(tree["n_rows"]), int(tree["seen"]), int(tree["latest"])
+        self._whole = bool(tree["whole"])
+        self._open = None if tree["open"] is None else Window.from_state(tree["open"])
 
     def _numbers(self, batch: Batch) -> Ints:
         if self.judge is None:
@@ -134,6 +143,20 @@ class Window:
         self.last_row = batch.first_row + end - 1
         self.last_line = int(batch.records.line[end - 1])
         self._events.append(batch.events[start:end].astype(np.int64))
+
+    def state_dict(self) -> StateTree:
+        kept = {name: value for name, value in vars(self).items() if name != "_events"}
+        return {**kept, "counts": [column.tolist() for column in self.counted()]}
+
+    @classmethod
+    def from_state(cls, tree: StateTree) -> Window:
+        window = cls(int(tree["number"]))
+        for name in vars(window):
+            if name != "_events":
+                setattr(window, name, tree[name])
+        events, counts = (np.array(column, dtype=np.int64) for column in tree["counts"])
+        window._events = [np.repeat(events, counts)]
+        return window
 
     def counted(self) -> tuple[Ints, Ints]:
         """Give the distinct events `[m]` and how often each came `[m]`."""
