@@ -38,7 +38,9 @@ class Ticks:
         return self.done
 
 
-def run(log: Path, *steps: Callable[[], object], position: Position | None = None, from_start: bool = True) -> tuple[bytes, Follower]:
+def run(
+    log: Path, *steps: Callable[[], object], position: Position | None = None, from_start: bool = True
+) -> tuple[bytes, Follower]:
     ticks = Ticks(*steps)
     follower = follow(log, poll_seconds=0.001, from_start=from_start, position=position, stop=ticks.stop)
     assert isinstance(follower, Follower)

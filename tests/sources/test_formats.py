@@ -149,8 +149,10 @@ EXPECTED: dict[str, tuple[str, list[tuple[int, str | None, str, str, str, str]]]
                 "ERROR",
                 "postgres",
                 "web1",
-                'duplicate key value violates unique constraint "orders_number_key" '
-                "| DETAIL: Key (number)=(60) already exists.",
+                (
+                    'duplicate key value violates unique constraint "orders_number_key" '
+                    "| DETAIL: Key (number)=(60) already exists."
+                ),
             ),
             (4, "05:10:01.000100", "LOG", "postgres", "web1", "duration: 349.321 ms  execute <unnamed>: SELECT 1"),
             (7, "05:10:02", "WARNING", "redis", "web1", "Cannot allocate memory"),
@@ -263,7 +265,9 @@ def test_fields_of_json_become_slots_and_keys_can_be_asked_for(read: Any, sample
 
 
 def test_fresh_values_in_json_do_not_change_what_a_record_is_known_by(read: Any) -> None:
-    lines = [f'{{"msg":"cart opened","level":"info","id":"{word}","ts":{1795324200 + i}}}' for i, word in enumerate("abc")]
+    lines = [
+        f'{{"msg":"cart opened","level":"info","id":"{word}","ts":{1795324200 + i}}}' for i, word in enumerate("abc")
+    ]
     assert len(set(read(lines).raw)) == 1
 
 

@@ -11,7 +11,8 @@ def test_a_java_trace_belongs_to_the_line_that_logged_it(read: Any, sample: Any)
     assert whole.raw[1].count(b"\n") == 8
     assert whole.messages[1] == (
         "cannot store order 4711 | com.example.shop.StoreException: order 4711 not stored | Caused by: "
-        "java.sql.SQLTransientConnectionException: pool-1 - Connection is not available, request timed out after 30000ms."
+        "java.sql.SQLTransientConnectionException: pool-1 - Connection is not available, "
+        "request timed out after 30000ms."
     )
     assert whole.heads[1].source == "com.example.shop.Orders"
 

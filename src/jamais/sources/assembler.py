@@ -51,6 +51,7 @@ class RecordAssembler:
         self._held: list[tuple[bytes, int, Stamp]] = []
         self._sample: list[bytes] = []
         self._n_sampled = 0
+        self._judged = 0
         self._last_time = NO_TIME
         self._set_profile(format if isinstance(format, Profile) else None)
 
@@ -139,15 +140,14 @@ class RecordAssembler:
             "held": [[line.decode("latin-1"), number, list(stamp)] for line, number, stamp in self._held],
             "sample": [line.decode("latin-1") for line in self._sample],
             "n_sampled": self._n_sampled,
+            "judged": self._judged,
             "counts": dict(self.counts),
             "clock": self._clock.state_dict(),
             "last_time": self._last_time,
             "profile": self.profile.state_dict() if self.profile else None,
             "fixed": self._fixed is not None,
             "split": self._unwrapper.state_dict() if self._unwrapper else {},
-            "continued": sorted(shape.decode("latin-1") for shape in self._grouper.continued)
-            if self._grouper
-            else [],
+            "continued": sorted(shape.decode("latin-1") for shape in self._grouper.continued) if self._grouper else [],
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -162,7 +162,7 @@ class RecordAssembler:
             for line, number, stamp in state["held"]
         ]
         self._sample = [str(line).encode("latin-1") for line in state["sample"]]
-        self._n_sampled = int(state["n_sampled"])
+        self._n_sampled, self._judged = int(state["n_sampled"]), int(state["judged"])
         self.counts = {**dict.fromkeys(COUNTERS, 0), **{str(k): int(v) for k, v in state["counts"].items()}}
         self._clock.load_state_dict(state["clock"])
         self._last_time = int(state["last_time"])
@@ -180,19 +180,12 @@ class RecordAssembler:
 
     def _look(self, body: bytes) -> None:
         """Judge the format by what has come so far, until a full sample was seen."""
-        fresh = [
-            line.rstrip(b"\r") for line in body[: 1 << 20].split(b"\n", 4 * SAMPLE_LINES)[: 4 * SAMPLE_LINES]
-        ]
-        before = len(self._sample)
+        fresh = [line.rstrip(b"\r") for line in body[: 1 << 20].split(b"\n", 4 * SAMPLE_LINES)[: 4 * SAMPLE_LINES]]
         self._sample = (self._sample + [line[:4096] for line in fresh if line.strip()])[:SAMPLE_LINES]
         self._n_sampled = len(self._sample)
-        if (
-            self.profile is not None
-            and before
-            and self._n_sampled < 2 * before
-            and self._n_sampled < SAMPLE_LINES
-        ):
+        if self.profile is not None and self._n_sampled < min(2 * self._judged, SAMPLE_LINES):
             return
+        self._judged = self._n_sampled
         parts = self._unwrapper.state_dict() if self._unwrapper else {}
         continued = self._grouper.continued if self._grouper else set()
         self._set_profile(detect(self._sample, self._wanted))
@@ -223,7 +216,8 @@ class RecordAssembler:
         return body
 
     def _unwrapped(self, lines: Lines, following: bytes | None, final: bool) -> Records:
-        assert self._unwrapper is not None and self.profile is not None
+        assert self._unwrapper is not None
+        assert self.profile is not None
         inner: list[tuple[bytes, int, Stamp]] = []
         for i in range(len(lines)):
             found = self._unwrapper.unwrap(lines.line(i), int(lines.numbers[i]))
@@ -238,9 +232,7 @@ class RecordAssembler:
         below = Unwrapper(self.profile.outer).unwrap(following) if following else None
         return self._text(inner, below[0] if below else None, final=final)
 
-    def _text(
-        self, fresh: list[tuple[bytes, int, Stamp]], following: bytes | None, *, final: bool
-    ) -> Records:
+    def _text(self, fresh: list[tuple[bytes, int, Stamp]], following: bytes | None, *, final: bool) -> Records:
         """Group lines that are at hand one by one, those held back first."""
         rows, self._held = self._held + fresh, []
         if not rows:
@@ -249,13 +241,9 @@ class RecordAssembler:
         numbers = np.array([number for _, number, _ in rows], np.int64)
         lines = Lines(lines.text, lines.body, lines.starts, lines.ends, numbers)
         outer = [stamp for _, _, stamp in rows]
-        return self._grouped(
-            lines, outer if any(one != NO_STAMP for one in outer) else None, following, final
-        )
+        return self._grouped(lines, outer if any(one != NO_STAMP for one in outer) else None, following, final)
 
-    def _grouped(
-        self, lines: Lines, outer: list[Stamp] | None, following: bytes | None, final: bool
-    ) -> Records:
+    def _grouped(self, lines: Lines, outer: list[Stamp] | None, following: bytes | None, final: bool) -> Records:
         assert self._grouper is not None
         if not len(lines):
             return self._nothing()
@@ -268,9 +256,7 @@ class RecordAssembler:
             return self._nothing()
         if end < len(lines):
             text = lines.text[: lines.ends[end - 1]]
-            lines = Lines(
-                text, lines.body[: len(text)], lines.starts[:end], lines.ends[:end], lines.numbers[:end]
-            )
+            lines = Lines(text, lines.body[: len(text)], lines.starts[:end], lines.ends[:end], lines.numbers[:end])
             owners = owners[:end]
         blob, firsts, cut = join(lines, owners, lines.numbers)
         self.counts["over_long"] += cut
@@ -301,8 +287,7 @@ class RecordAssembler:
         if (owners[start:] != start).any():  # lines of several records are interleaved: let them go
             return len(lines)
         self._held = [
-            (lines.line(i), int(lines.numbers[i]), outer[i] if outer else NO_STAMP)
-            for i in range(start, len(lines))
+            (lines.line(i), int(lines.numbers[i]), outer[i] if outer else NO_STAMP) for i in range(start, len(lines))
         ]
         return start
 
@@ -349,9 +334,7 @@ class RecordAssembler:
         if not rows:
             return self._nothing()
         stamps = np.array([row.stamp for row in rows], np.int64)
-        time = self._clock.resolve(
-            stamps[:, 0].astype(np.int32), stamps[:, 1].copy(), stamps[:, 2].astype(np.int32)
-        )
+        time = self._clock.resolve(stamps[:, 0].astype(np.int32), stamps[:, 1].copy(), stamps[:, 2].astype(np.int32))
         keys = [row.key() for row in rows]
         self.counts["over_long"] += sum(len(key) > RECORD_BYTES for key in keys)
         blob = b"\n".join([key[:RECORD_BYTES] for key in keys])

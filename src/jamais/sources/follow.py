@@ -40,13 +40,9 @@ class Position:
     def from_json(cls, saved: dict[str, Any]) -> Position:
         """Read what `to_json` gave; raises StateError."""
         try:
-            return cls(
-                int(saved["inode"]), int(saved["offset"]), int(saved["head_bytes"]), str(saved["fingerprint"])
-            )
+            return cls(int(saved["inode"]), int(saved["offset"]), int(saved["head_bytes"]), str(saved["fingerprint"]))
         except (KeyError, TypeError, ValueError) as wrong:
-            raise StateError(
-                f"the saved place in the log cannot be read ({wrong}): start without --resume"
-            ) from wrong
+            raise StateError(f"the saved place in the log cannot be read ({wrong}): start without --resume") from wrong
 
 
 def follow(
@@ -276,7 +272,7 @@ def _holds(path: Path, place: Position) -> bool:
 def _opened(path: Path) -> IO[bytes]:
     if path.suffix != ".gz":
         return path.open("rb", buffering=0)
-    plain = tempfile.TemporaryFile(buffering=0)
+    plain = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115 (the follower closes it)
     try:
         with gzip.open(path) as packed:
             shutil.copyfileobj(packed, plain)

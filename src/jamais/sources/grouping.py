@@ -120,9 +120,7 @@ class Grouper:
         """Give for each line the index of the line that starts its record: [n]."""
         n = len(lines)
         if self._start is not None:
-            start = np.fromiter(
-                (self._start.search(lines.line(i)) is not None for i in range(n)), np.bool_, n
-            )
+            start = np.fromiter((self._start.search(lines.line(i)) is not None for i in range(n)), np.bool_, n)
         elif self.profile.stamped:
             start = stamps.found
         else:
@@ -149,11 +147,7 @@ class Grouper:
         if is_postgres_more(line):
             return False
         if self.profile.stamped:
-            return (
-                line[:1] > b" "
-                and self.profile.finder.find(line) is not None
-                and not self._inner_continues(line)
-            )
+            return line[:1] > b" " and self.profile.finder.find(line) is not None and not self._inner_continues(line)
         return not continues(line)
 
     def may_go_on(self, first: bytes, last: bytes, n_lines: int) -> bool:

@@ -106,9 +106,7 @@ def _refuse_binary(name: str, head: bytes) -> None:
     unread = head.decode("utf-8", "replace").count("\ufffd") / len(head)
     empty = not inner and len(head) > 16
     if empty or nul > _NUL_SHARE or odd > _ODD_SHARE or (nul + odd > 0.02 and unread > 0.1):
-        raise InputError(
-            f"no text in {name}: it looks like binary data, wanted a log (plain, .gz, .xz or .zst)"
-        )
+        raise InputError(f"no text in {name}: it looks like binary data, wanted a log (plain, .gz, .xz or .zst)")
 
 
 def _is_path(one: object) -> bool:
@@ -251,16 +249,12 @@ def _packed_blocks(reader: _Reader, size: int, source: Source) -> Iterator[bytes
         try:
             block = reader.read(min(size, 1 << 20))
         except (EOFError, zlib.error, lzma.LZMAError, gzip.BadGzipFile, OSError) as wrong:
-            source.notes.append(
-                f"truncated: {source.name} is damaged or cut short ({wrong}); what came before is kept"
-            )
+            source.notes.append(f"truncated: {source.name} is damaged or cut short ({wrong}); what came before is kept")
             return
         except Exception as wrong:
             if type(wrong).__name__ != "ZstdError":
                 raise
-            source.notes.append(
-                f"truncated: {source.name} is damaged or cut short ({wrong}); what came before is kept"
-            )
+            source.notes.append(f"truncated: {source.name} is damaged or cut short ({wrong}); what came before is kept")
             return
         if not block:
             return

@@ -26,9 +26,7 @@ def open_records(data: Any, *, options: ReadingSettings, chunk_bytes: int = CHUN
 class RecordReader:
     """Iterate over the batches of a log, once."""
 
-    def __init__(
-        self, sources: list[Source], options: ReadingSettings, chunk_bytes: int = CHUNK_BYTES
-    ) -> None:
+    def __init__(self, sources: list[Source], options: ReadingSettings, chunk_bytes: int = CHUNK_BYTES) -> None:
         self._options = options
         self._chunk_bytes = chunk_bytes
         self._sources = self._in_order(sources)
@@ -114,13 +112,9 @@ class RecordReader:
         return int(known[0]) if len(known) else -NO_TIME - 1
 
 
-def _parts(
-    assembler: RecordAssembler, body: bytes, following: bytes | None
-) -> Iterator[tuple[bytes, bytes | None]]:
+def _parts(assembler: RecordAssembler, body: bytes, following: bytes | None) -> Iterator[tuple[bytes, bytes | None]]:
     at = 0
-    while (
-        assembler.profile is not None and assembler.profile.takes_memory and len(body) - at > 2 * _KEYED_BYTES
-    ):
+    while assembler.profile is not None and assembler.profile.takes_memory and len(body) - at > 2 * _KEYED_BYTES:
         end = body.find(b"\n", at + _KEYED_BYTES)
         if end < 0:
             break

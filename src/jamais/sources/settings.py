@@ -40,6 +40,4 @@ class ReadingSettings:
             try:
                 re.compile(self.record_start.encode())
             except re.error as wrong:
-                raise SettingsError(
-                    f"record_start {self.record_start!r} is no regular expression: {wrong}"
-                ) from wrong
+                raise SettingsError(f"record_start {self.record_start!r} is no regular expression: {wrong}") from wrong

@@ -46,9 +46,7 @@ class Profile:
             "docker": "Docker json-file",
             "access": "access log",
         }
-        inside = (
-            f" with {names.get(self.inner, self.inner)} inside" if self.outer in ("cri", "docker") else ""
-        )
+        inside = f" with {names.get(self.inner, self.inner)} inside" if self.outer in ("cri", "docker") else ""
         what = f"format: {names.get(self.outer, self.outer)}{inside}"
         if self.inner in ("text", "syslog", "access") and not self.finder.order and not inside:
             return f"{what}, no time stamps found: every line is a record unless it is indented"
@@ -66,9 +64,7 @@ class Profile:
     @classmethod
     def from_state(cls, state: dict[str, Any]) -> Profile:
         finder = StampFinder.from_state(state["finder"])
-        return cls(
-            str(state["outer"]), str(state["inner"]), finder, bool(state["stamped"]), int(state["lines"])
-        )
+        return cls(str(state["outer"]), str(state["inner"]), finder, bool(state["stamped"]), int(state["lines"]))
 
 
 def detect(lines: Sequence[bytes], wanted: str = "auto") -> Profile:
@@ -88,11 +84,7 @@ def detect(lines: Sequence[bytes], wanted: str = "auto") -> Profile:
         finder, stamped = _times(inner)
         return Profile(name, kind, finder, stamped, len(sample))
     finder, stamped = _times(sample)
-    if (
-        name == "text"
-        and wanted == "auto"
-        and _share(sample, lambda line: looks_like_syslog(line, finder)) >= 0.6
-    ):
+    if name == "text" and wanted == "auto" and _share(sample, lambda line: looks_like_syslog(line, finder)) >= 0.6:
         name = "syslog"
     return Profile(name, name, finder, stamped, len(sample))
 
@@ -108,9 +100,7 @@ def _name(sample: Sequence[bytes]) -> str:
     if _share(sample, is_docker) >= _MOST:
         return "docker"
     if _share(sample, _is_json) >= _MOST:
-        return (
-            "journal" if _share(sample, lambda line: b'"__REALTIME_TIMESTAMP"' in line) >= _MOST else "json"
-        )
+        return "journal" if _share(sample, lambda line: b'"__REALTIME_TIMESTAMP"' in line) >= _MOST else "json"
     if any(line.startswith(b"__CURSOR=") for line in sample) and _share(sample, _is_export) >= 0.5:
         return "journal"
     if _share(sample, is_cri) >= _MOST:

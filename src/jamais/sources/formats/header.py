@@ -10,13 +10,12 @@ from jamais.sources.records import LINE_JOIN, TEXT_CHARACTERS, Head
 from jamais.sources.times.finder import StampFinder
 
 _WORDS = "|".join(sorted(CANONICAL, key=len, reverse=True))
-_LEVEL = re.compile(
-    rf"(?:(?P<open>[\[<(|])\s*)?(?P<word>{_WORDS})(?:\s*[\]>)|])?(?=[\s:,|\-\]]|$)[:,|]?", re.I
-)
+_LEVEL = re.compile(rf"(?:(?P<open>[\[<(|])\s*)?(?P<word>{_WORDS})(?:\s*[\]>)|])?(?=[\s:,|\-\]]|$)[:,|]?", re.I)
 _MODULE_LEVEL = re.compile(rf"\[(?P<module>[\w-]*):(?P<word>{_WORDS}|trace\d)\]", re.I)
 _MORE = re.compile(rf"(?P<word>{'|'.join(POSTGRES_MORE)}):  ?")
 _SYSLOG = re.compile(
-    r"\s*(?P<host>[^\s:\[\]|,]+(?::[0-9a-f:]+)?) (?P<prog>[^\s:\[\]|(-][^\s:\[(]*(?:\([^)\s]*\))?(?: [\d.]+| [A-Z]\w+(?=\[))?)"
+    r"\s*(?P<host>[^\s:\[\]|,]+(?::[0-9a-f:]+)?) "
+    r"(?P<prog>[^\s:\[\]|(-][^\s:\[(]*(?:\([^)\s]*\))?(?: [\d.]+| [A-Z]\w+(?=\[))?)"
     r"(?:\[(?P<pid>[^\]\s]*)\])?(?: \([^)\s]*\))?: ?(?P<message>.*)",
     re.S,
 )
@@ -29,12 +28,8 @@ _PAIR = re.compile(r'([^\s\]="]+)="((?:[^"\\]|\\.)*)"')
 _ACCESS = re.compile(r"(?P<who>\S+) \S+ \S.*? \[$")
 _ACCESS_LINE = re.compile(r'(?P<who>\S+) \S+ \S.*? \[\d\d/\w{3}/\d{4}:[\d: +-]+\] (?P<rest>".*)', re.S)
 _UPPER_LEVEL = re.compile(rf"(?:{_WORDS})(?=[\s:])")
-_SKIP = re.compile(
-    r"(?:\d+(?:#\d+)?:?|\[\d+(?:[-:#.]\d+)*\]:?|\[pid \d+(?::tid \d+)?\]|\(\d+\)|-|\||,)(?=\s|$|\[)\s*"
-)
-_DATABASE = re.compile(
-    rf"(?:\[?[\w.-]+\]?@[\w.\[\]-]+ )?(?:\[[\w./-]+\] )?(?=(?:{_WORDS}|{'|'.join(POSTGRES_MORE)}):)"
-)
+_SKIP = re.compile(r"(?:\d+(?:#\d+)?:?|\[\d+(?:[-:#.]\d+)*\]:?|\[pid \d+(?::tid \d+)?\]|\(\d+\)|-|\||,)(?=\s|$|\[)\s*")
+_DATABASE = re.compile(rf"(?:\[?[\w.-]+\]?@[\w.\[\]-]+ )?(?:\[[\w./-]+\] )?(?=(?:{_WORDS}|{'|'.join(POSTGRES_MORE)}):)")
 _SEQUENCE = re.compile(r"\[\d+(?:-\d+)?\] ")
 _BRACKET = re.compile(r"\[((?:[^\[\]]|\[[^\[\]]*\])*)\]:?\s*")
 _NAME = r"[A-Za-z_$][\w$/@\-]*(?:[.][\w$<>\-]+)*(?:\([^()\s]*\))?(?:\[\d+\])?"
@@ -46,9 +41,7 @@ _NAME_THEN_LEVEL = re.compile(
     rf"\[?(?P<name>{_NAME})\]?\s*(?:[-|:]\s*|\s)(?=[\[<(|]?\s*(?:{_WORDS})\b[\]>)]?[\s:,|\-])"
 )
 _GO_FILE = re.compile(r"(?P<name>[\w./-]+\.(?:go|cc|cpp|c|h)):\d+\] ?")
-_BGL = re.compile(
-    r"\s*(?P<node>\S+) (?P<type>[A-Z_]+) (?P<part>\S+) (?P<level>[A-Z]+)(?: (?P<message>.*))?$", re.S
-)
+_BGL = re.compile(r"\s*(?P<node>\S+) (?P<type>[A-Z_]+) (?P<part>\S+) (?P<level>[A-Z]+)(?: (?P<message>.*))?$", re.S)
 _REDIS = {".": "DEBUG", "-": "TRACE", "*": "NOTICE", "#": "WARNING"}
 _REDIS_ROLE = re.compile(r"\d+:(?P<role>[MSCX]) $")
 _PREFIX_NOISE = re.compile(r"^(?:[-\d.,/:|()\[\]]+|\S+=)$")
@@ -145,12 +138,7 @@ def looks_like_syslog(line: bytes, finder: StampFinder) -> bool:
 
 def _syslog_parts(rest: str) -> re.Match[str] | None:
     found = _SYSLOG.match(rest)
-    if (
-        not found
-        or found["host"].upper() in CANONICAL
-        or found["prog"].upper() in CANONICAL
-        or found["host"] == "-"
-    ):
+    if not found or found["host"].upper() in CANONICAL or found["prog"].upper() in CANONICAL or found["host"] == "-":
         return None
     return found
 

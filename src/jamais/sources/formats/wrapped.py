@@ -11,7 +11,8 @@ from jamais.sources.times.layout import read_one
 from jamais.sources.times.shapes import BY_NAME
 
 _CRI = re.compile(
-    rb"(?P<time>\d{4}-\d\d-\d\dT[\d:.]+(?:Z|[+-]\d\d:\d\d)) (?P<stream>stdout|stderr) (?P<tag>[FP])(?::\S*)?(?: (?P<line>.*))?$",
+    rb"(?P<time>\d{4}-\d\d-\d\dT[\d:.]+(?:Z|[+-]\d\d:\d\d)) (?P<stream>stdout|stderr) "
+    rb"(?P<tag>[FP])(?::\S*)?(?: (?P<line>.*))?$",
     re.S,
 )
 _ISO = BY_NAME["iso"].regex

@@ -170,9 +170,7 @@ class Clock:
                 both = [timedelta(0), timedelta(0)]
             known = tuple(int((one or timedelta(0)).total_seconds()) * 1_000_000 for one in both)  # type: ignore[assignment]
             assert known is not None
-            if (
-                known[0] < known[1]
-            ):  # a gap: this wall time never happened, the offset before it is as good as any
+            if known[0] < known[1]:  # a gap: this wall time never happened, the offset before it is as good as any
                 known = (known[0], known[0])
             self._quarters[quarter] = known
         return known

@@ -18,9 +18,7 @@ _SLACK = 24
 class StampFinder:
     """Find the stamp of a line: the learned shapes at learned depth first, any full date at the very start next."""
 
-    def __init__(
-        self, order: Sequence[tuple[str, int]] = (), share: float = 0.0, second: Sequence[str] = ()
-    ) -> None:
+    def __init__(self, order: Sequence[tuple[str, int]] = (), share: float = 0.0, second: Sequence[str] = ()) -> None:
         self.order = [(BY_NAME[name], limit) for name, limit in order]
         self.share = share
         """Share of the sampled lines that carry a stamp."""
@@ -47,9 +45,7 @@ class StampFinder:
             stamped += any_found
         total = max(len(sample), 1)
         most = max((len(found) for found in places.values()), default=0)
-        usual = [
-            name for name, found in places.items() if len(found) >= 0.8 * most and len(found) >= 0.3 * total
-        ]
+        usual = [name for name, found in places.items() if len(found) >= 0.8 * most and len(found) >= 0.3 * total]
         usual.sort(key=lambda name: (BY_NAME[name].knows, sorted(places[name])[len(places[name]) // 2]))
         order: list[tuple[str, int]] = []
         for name in usual:
@@ -61,9 +57,7 @@ class StampFinder:
                 order.append((name, 2 if max(starting) <= 2 else 12))
         share = max((len(places[name]) for name, _ in order), default=0) / total
         middle = {name: sorted(places[name])[len(places[name]) // 2] for name in usual}
-        again = [
-            name for name in usual[1:] if len(places[name]) >= 0.9 * total and middle[name] > middle[usual[0]]
-        ]
+        again = [name for name in usual[1:] if len(places[name]) >= 0.9 * total and middle[name] > middle[usual[0]]]
         return cls(order, max(share, stamped / total), again)
 
     def find(self, line: bytes) -> re.Match[bytes] | None:

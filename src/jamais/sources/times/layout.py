@@ -56,9 +56,7 @@ class Layout:
             literal = [at for at in literal if at != len(text) - 1]
         self._literal = np.array(literal + self._padded, dtype=np.int64)
         self._separators = np.frombuffer(text, np.uint8)[self._literal][:, None]
-        if (
-            start
-        ):  # a stamp inside the line counts only behind the same byte and in a line that is not indented
+        if start:  # a stamp inside the line counts only behind the same byte and in a line that is not indented
             self.before = line[start - 1]
 
     def read(self, body: Bytes, starts: Ints) -> tuple[Bools, Keys, Ints]:
@@ -134,11 +132,7 @@ class Layout:
 
     def _month(self, table: Bytes) -> Numbers:
         start, _ = self.fields["b"]
-        code = (
-            (table[start].astype(np.int32) << 16)
-            + (table[start + 1].astype(np.int32) << 8)
-            + table[start + 2]
-        )
+        code = (table[start].astype(np.int32) << 16) + (table[start + 1].astype(np.int32) << 8) + table[start + 2]
         if (code == code[0]).all():
             found = np.flatnonzero(code[0] == _MONTH_CODES)
             return np.full(len(code), found[0] + 1 if len(found) else 0, np.int32)

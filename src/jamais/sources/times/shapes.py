@@ -49,14 +49,7 @@ SHAPES = (
     _shape(
         "asctime",
         FULL,
-        _WEEKDAY
-        + b" "
-        + _MONTH
-        + rb" (?P<d>[ \d]\d|\d) "
-        + _HMS
-        + _FRACTION
-        + _ZONE
-        + rb" (?P<Y>\d{4})(?!\d)",
+        _WEEKDAY + b" " + _MONTH + rb" (?P<d>[ \d]\d|\d) " + _HMS + _FRACTION + _ZONE + rb" (?P<Y>\d{4})(?!\d)",
     ),
     _shape(
         "month_day_year",

@@ -67,9 +67,7 @@ class StampReader:
                 left = self._apply(layout, body, starts, left, out)
         return out
 
-    def _apply(
-        self, layout: Layout, body: NDArray[np.uint8], starts: Ints, left: Ints | None, out: Stamps
-    ) -> Ints:
+    def _apply(self, layout: Layout, body: NDArray[np.uint8], starts: Ints, left: Ints | None, out: Stamps) -> Ints:
         fits, keys, micros = layout.read(body, starts if left is None else starts[left])
         if left is None:
             if fits.all():
@@ -98,8 +96,6 @@ class StampReader:
                 layout = Layout(match, line)
                 count, layout = seen.get(layout.key, (0, layout))
                 seen[layout.key] = (count + 1, layout)
-        fresh = [
-            layout for key, (count, layout) in seen.items() if count >= _ENOUGH and key not in self._keys
-        ]
+        fresh = [layout for key, (count, layout) in seen.items() if count >= _ENOUGH and key not in self._keys]
         self._keys.update(layout.key for layout in fresh)
         return fresh[: _MOST_LAYOUTS - len(self._layouts)]
