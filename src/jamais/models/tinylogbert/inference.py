@@ -6,16 +6,42 @@ line does not. `tests/models/test_inference.py` holds both passes against each o
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 
 import numpy as np
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
 
 from jamais.types import Vectors
+
+_lock = threading.Lock()
+_limits: list[threadpool_limits] = []
+_holders: list[int] = [0]
 
 Weights = Mapping[str, NDArray[np.float32]]
 
 EPSILON = 1e-12  # as in BERT
+
+
+@contextmanager
+def one_blas_thread() -> Iterator[None]:
+    """Hold numpy's matrix products to one thread until the last of several holders is done.
+
+    Products this small are slower on several threads, ten times so when another process holds a core.
+    """
+    with _lock:
+        _holders[0] += 1
+        if _holders[0] == 1:
+            _limits.append(threadpool_limits(limits=1, user_api="blas"))
+    try:
+        yield
+    finally:
+        with _lock:
+            _holders[0] -= 1
+            if not _holders[0]:
+                _limits.pop().restore_original_limits()
 
 
 def hidden_vectors(weights: Weights, pieces: list[int], *, layers: int, heads: int) -> Vectors:
@@ -41,7 +67,8 @@ def _attend(hidden: Vectors, weights: Weights, name: str, heads: int) -> Vectors
     likeness = queries @ keys.transpose(0, 2, 1) / np.float32(np.sqrt(width // heads))
     share = np.exp(likeness - likeness.max(axis=-1, keepdims=True))
     share /= share.sum(axis=-1, keepdims=True)
-    return (share @ values).transpose(1, 0, 2).reshape(length, width)
+    mixed: Vectors = (share @ values).transpose(1, 0, 2).reshape(length, width)
+    return mixed
 
 
 def _linear(rows: Vectors, weights: Weights, name: str) -> Vectors:
@@ -52,7 +79,8 @@ def _linear(rows: Vectors, weights: Weights, name: str) -> Vectors:
 def _norm(rows: Vectors, weights: Weights, name: str) -> Vectors:
     centred = rows - rows.mean(axis=-1, keepdims=True)
     spread = np.sqrt((centred**2).mean(axis=-1, keepdims=True) + np.float32(EPSILON))
-    return centred / spread * weights[f"{name}.weight"] + weights[f"{name}.bias"]
+    normed: Vectors = centred / spread * weights[f"{name}.weight"] + weights[f"{name}.bias"]
+    return normed
 
 
 def _gelu(x: Vectors) -> Vectors:
@@ -68,4 +96,5 @@ def _gelu(x: Vectors) -> Vectors:
         )
     )
     erf = np.copysign(1.0 - polynomial * np.exp(-z * z), x)
-    return (np.float32(0.5) * x * (1.0 + erf)).astype(np.float32)
+    result: Vectors = (np.float32(0.5) * x * (1.0 + erf)).astype(np.float32)
+    return result

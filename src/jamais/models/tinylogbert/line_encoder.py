@@ -19,10 +19,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
-from threadpoolctl import threadpool_limits
 
 from jamais.errors import CorruptStateError, SettingsError
-from jamais.models.tinylogbert.inference import hidden_vectors
+from jamais.models.tinylogbert.inference import hidden_vectors, one_blas_thread
 from jamais.models.tinylogbert.vocabulary import CLS, MASK, N_SPECIAL, PAD, SEP, SPECIAL, Vocabulary
 from jamais.types import CancelToken, Floats, Listener, StateTree, Vectors, silent
 
@@ -139,8 +138,7 @@ class LineEncoder:
     def encode(self, texts: Sequence[str]) -> Vectors:
         """Return one vector per text, [n, width] float32: the mean over its pieces, dropout off."""
         vectors = np.empty((len(texts), self.settings.width), dtype=np.float32)
-        # Products this small are slower on several threads, ten times so when another process holds a core.
-        with threadpool_limits(limits=1, user_api="blas"):
+        with one_blas_thread():
             for row, text in enumerate(texts):
                 vectors[row] = self._vector(text)
         return vectors

@@ -144,7 +144,7 @@ class LogRecipe:
     def explain(self, data: Any) -> list[dict[str, Any]]:
         """Say of every record what it is, how rare, how far from all known ones, and how it sounds."""
         scorer = self.scorer()
-        told = []
+        told: list[dict[str, Any]] = []
         for records in self.batches(data):
             events = scorer.memo.codes(records.blob, records.raw, scorer.lexicon.resolver(records))
             told.extend(scorer.verdicts.surprise.explain(event) for event in events.tolist())
