@@ -40,6 +40,8 @@ class Labels:
 
         try:
             table = pl.read_csv(path, infer_schema=False)
+        except FileNotFoundError as wrong:
+            raise InputError(f"no such file: {path}") from wrong
         except (OSError, pl.exceptions.PolarsError) as wrong:
             raise InputError(f"cannot read labels from {path}: {str(wrong).splitlines()[0]}") from wrong
         table = table.rename({name: name.strip().lower() for name in table.columns})

@@ -110,6 +110,8 @@ def _read_alarms(path: str) -> pl.DataFrame:
 
     try:
         records = pl.read_ndjson(path, infer_schema_length=None)
+    except FileNotFoundError as wrong:
+        raise InputError(f"no such file: {path}") from wrong
     except (OSError, pl.exceptions.PolarsError) as wrong:
         raise InputError(f"cannot read alarm records from {path}: {str(wrong).splitlines()[0]}") from wrong
     if not {"item", "cause", "abnormal"} <= set(records.columns):

@@ -60,16 +60,16 @@ def table(figures: Figures) -> str:
     of = figures
     quality = f"precision {of['precision']:.3f}, recall {of['recall']:.3f}, F1 {of['f1']:.3f}"
     lines = [
-        f"{of['labelled']:,} labelled rows of {of['rows']:,}, {of['abnormal']:,} abnormal (base rate {of['base_rate']:.4g})",
+        f"{of['labelled']:,} labelled of {of['rows']:,}, {of['abnormal']:,} abnormal (base rate {of['base_rate']:.4g})",
         f"average precision   {of['average_precision']:.3f}   (blind guessing: {of['base_rate']:.3f})",
         f"AUROC               {of['auroc']:.3f}   (blind guessing: 0.500)",
-        f"{'at alarm rate ' + format(of['alarm_rate'], 'g'):<20}{of['alarms']:,} alarms, {quality}",
+        f"{'at rate ' + format(of['alarm_rate'], 'g'):<20}{of['alarms']:,} alarms, {quality}",
         f"false alarms        {of['false_alarms_per_1000_normal']:.3g} per 1,000 normal rows",
-        f"best F1             {of['best_f1_upper_bound']:.3f}   an upper bound: its threshold was chosen with these labels",
+        f"best F1             {of['best_f1_upper_bound']:.3f}   an upper bound: these labels chose its threshold",
     ]
     if "stretches" in figures:
         delay = figures["median_delay_seconds"]
-        middle = "" if delay is None else f", half of them within {told.duration(delay)} of their start"
+        middle = "" if delay is None else f", the median {told.duration(delay)} after the start"
         lines.append(
             f"{'delay':<20}{figures['stretches_found']} of {figures['stretches']} abnormal stretches alarmed{middle}"
         )
