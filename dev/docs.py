@@ -89,16 +89,15 @@ def cli_page() -> str:
 
     from jamais.cli.main import cli
 
-    top = click.Context(cli, info_name="jamais", terminal_width=HELP_WIDTH, max_content_width=HELP_WIDTH)
+    wide: dict[str, Any] = {"terminal_width": HELP_WIDTH, "max_content_width": HELP_WIDTH}
+    top = click.Context(cli, info_name="jamais", **{**cli.context_settings, **wide})
     lines = ["# Commands", "", "<!-- written by `make docs` from the commands themselves -->"]
     lines += ["", "## jamais", "", "```text", cli.get_help(top), "```"]
     for name in cli.list_commands(top):
         command = cli.get_command(top, name)
         if command is None or command.hidden:
             continue
-        inner = click.Context(
-            command, parent=top, info_name=name, terminal_width=HELP_WIDTH, max_content_width=HELP_WIDTH
-        )
+        inner = click.Context(command, parent=top, info_name=name, **{**command.context_settings, **wide})
         lines += ["", f"## jamais {name}", "", "```text", command.get_help(inner), "```"]
     return "\n".join(line.rstrip() for line in "\n".join(lines).split("\n")) + "\n"
 
