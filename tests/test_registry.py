@@ -13,9 +13,7 @@ from jamais import registry
 from jamais.errors import StateError
 
 
-@pytest.mark.parametrize(
-    "name", ["os.system", "jamais.recipes.logs", "jamais.recipes.logs:LogRecipe", "", "Logs"]
-)
+@pytest.mark.parametrize("name", ["os.system", "jamais.recipes.logs", "jamais.recipes.logs:LogRecipe", "", "Logs"])
 def test_an_unknown_name_is_refused_and_nothing_is_imported(name: str) -> None:
     before = set(sys.modules)
     with pytest.raises(StateError, match=r"this jamais knows .*logs"):

@@ -94,9 +94,7 @@ class RarestEvent:
                 self.holders[event] += times
 
     def score(self, sessions: Sequence[Events]) -> Floats:
-        return per_distinct(
-            sessions, lambda s: max(-math.log((self.holders[e] + 0.5) / (self.n + 1)) for e in set(s))
-        )
+        return per_distinct(sessions, lambda s: max(-math.log((self.holders[e] + 0.5) / (self.n + 1)) for e in set(s)))
 
 
 class BigramSurprise:

@@ -39,9 +39,7 @@ DRAIN_LINES = 40_000
 
 
 def main() -> None:
-    options = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     options.add_argument("--speed", action="store_true", help="measure lines a second too")
     options.add_argument("--lines", type=int, default=1_000_000, help="HDFS lines for --speed")
     arguments = options.parse_args()

@@ -37,9 +37,7 @@ def measure(command: Sequence[str], *, stdin: int | None = None, stdout: Path | 
     """
     with stdout.open("w") if stdout else open(os.devnull, "w") as sink:
         begin = time.perf_counter()
-        child = subprocess.Popen(
-            command, stdin=stdin, stdout=sink, stderr=subprocess.PIPE, text=True, cwd=ROOT
-        )
+        child = subprocess.Popen(command, stdin=stdin, stdout=sink, stderr=subprocess.PIPE, text=True, cwd=ROOT)
         assert child.stderr is not None
         complaint = child.stderr.read()  # to its end, so that a talkative child never blocks
         _, status, usage = os.wait4(child.pid, 0)

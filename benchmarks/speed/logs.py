@@ -154,9 +154,7 @@ def _drain(kind: str, log: Path, n: int) -> Iterator[Row]:
     found = json.loads(answer.read_text())
     for verb in ("add", "match"):
         wall, cpu = found[verb]["wall"], found[verb]["cpu"]
-        yield Row(
-            kind, f"Drain3 {verb}", found["lines"], wall, cpu, found["lines"] / wall, found["lines"] / cpu
-        )
+        yield Row(kind, f"Drain3 {verb}", found["lines"], wall, cpu, found["lines"] / wall, found["lines"] / cpu)
 
 
 def _imports_mb(cache: Path) -> float:
@@ -213,13 +211,9 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--lines", type=int, default=1_000_000, help="HDFS lines to score")
     parser.add_argument("--drain-lines", type=int, default=DRAIN_LINES, help="lines that Drain3 is timed on")
     parser.add_argument("--memory-only", action="store_true", help="HDFS only, without Drain3 and parquet")
-    parser.add_argument(
-        "--pipe", action="store_true", help="score the HDFS lines from stdin as they are made"
-    )
+    parser.add_argument("--pipe", action="store_true", help="score the HDFS lines from stdin as they are made")
     parser.add_argument("--skip-jamais", action="store_true", help="Drain3 only")
-    parser.add_argument(
-        "--cache", type=Path, help="where the lines are written (default: the temporary folder)"
-    )
+    parser.add_argument("--cache", type=Path, help="where the lines are written (default: the temporary folder)")
     parser.add_argument("--out", type=Path, help="CSV file (default: a name in benchmarks/results/)")
     return parser.parse_args()
 

@@ -103,9 +103,7 @@ def test_a_severe_word_counts_only_in_an_unseen_event():
     assert fitted(baselines.SevereNews(texts, mild=0.5), known).score(asked).tolist() == [0.0, 1.0, 0.5]
 
 
-@pytest.mark.parametrize(
-    "text", ["Connection timed out", "kernel PANIC", "could not open", "writeBlock error"]
-)
+@pytest.mark.parametrize("text", ["Connection timed out", "kernel PANIC", "could not open", "writeBlock error"])
 def test_words_of_failure_are_severe(text):
     assert SEVERE.search(text)
 

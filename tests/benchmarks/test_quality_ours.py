@@ -75,8 +75,6 @@ def test_windows_are_taken_in_the_order_they_come(calls):
 
 
 def test_a_test_session_without_a_verdict_is_an_error_and_not_a_normal(monkeypatch):
-    monkeypatch.setattr(
-        jamais, "fit", lambda path, **_: StandIn({"group_by": datasets.BLOCK}, 2), raising=False
-    )
+    monkeypatch.setattr(jamais, "fit", lambda path, **_: StandIn({"group_by": datasets.BLOCK}, 2), raising=False)
     with pytest.raises(ValueError, match="2 of 6 test groups"):
         ours.run_jamais("jamais", splits()["operator", "normal"], seed=0)

@@ -75,9 +75,7 @@ def test_both_orders_of_saving_model_and_tokenizer_work(model: TinyLogBERT, tmp_
     assert isinstance(TinyLogBERT.from_pretrained(tmp_path), TinyLogBERT)
 
 
-def test_features_are_those_of_the_line_encoder(
-    model: TinyLogBERT, encoder: LineEncoder, tmp_path: Path
-) -> None:
+def test_features_are_those_of_the_line_encoder(model: TinyLogBERT, encoder: LineEncoder, tmp_path: Path) -> None:
     model.save_pretrained(tmp_path)
     with torch.no_grad():
         output = model(**tokens(tmp_path))
@@ -88,9 +86,7 @@ def test_features_are_those_of_the_line_encoder(
     assert TinyLogBERT.from_pretrained(tmp_path).to_line_encoder().digest == encoder.digest
 
 
-def test_labels_give_the_masked_loss_and_features_have_dropout_off(
-    model: TinyLogBERT, tmp_path: Path
-) -> None:
+def test_labels_give_the_masked_loss_and_features_have_dropout_off(model: TinyLogBERT, tmp_path: Path) -> None:
     model.save_pretrained(tmp_path)
     batch = tokens(tmp_path)
     with torch.no_grad():

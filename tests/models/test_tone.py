@@ -87,9 +87,7 @@ def test_common_chinese_words_are_heard(tone: Tone) -> None:
 
 
 def test_numbers_placeholders_case_and_punctuation_do_not_matter(tone: Tone) -> None:
-    scores = tone.score(
-        ["Connection lost to 10.0.0.7!", "connection LOST <*> to <ip>", "connection: lost to [*]"]
-    )
+    scores = tone.score(["Connection lost to 10.0.0.7!", "connection LOST <*> to <ip>", "connection: lost to [*]"])
     assert len(set(scores.tolist())) == 1
 
 

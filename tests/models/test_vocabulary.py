@@ -60,9 +60,7 @@ def test_lone_surrogates_of_undecodable_bytes_are_spelled_out(vocabulary: Vocabu
         ("naïve", "naive"),
     ],
 )
-def test_different_lines_in_a_script_never_seen_stay_different(
-    vocabulary: Vocabulary, one: str, two: str
-) -> None:
+def test_different_lines_in_a_script_never_seen_stay_different(vocabulary: Vocabulary, one: str, two: str) -> None:
     assert vocabulary.pieces(one) != vocabulary.pieces(two)
     assert vocabulary.unknown_share(one) > 0
 

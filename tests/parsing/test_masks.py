@@ -100,9 +100,7 @@ def test_rules_of_the_user_come_first() -> None:
     assert masks.normal("order-abc on shard 3") != masks.normal("order-abc on shard 4")
 
 
-@pytest.mark.parametrize(
-    "bad", [{"masks": (("x", "("),)}, {"keep": (r"\d+",)}, {"similarity": 2.0}, {"max_words": 0}]
-)
+@pytest.mark.parametrize("bad", [{"masks": (("x", "("),)}, {"keep": (r"\d+",)}, {"similarity": 2.0}, {"max_words": 0}])
 def test_a_senseless_setting_is_refused(bad: dict[str, object]) -> None:
     with pytest.raises(SettingsError):
         ParsingSettings(**bad)  # type: ignore[arg-type]

@@ -61,10 +61,9 @@ def survivors(parser: TemplateParser) -> set[str]:
     [
         ["VM Started", "VM Paused", "VM Resumed", "VM Stopped"],
         ["connection accepted", "connection refused"],
-        [
-            f"job {word}"
-            for word in ["copied", "moved", "sorted", "packed", "mailed", "printed", "completed", "failed"]
-        ][-2:],
+        [f"job {word}" for word in ["copied", "moved", "sorted", "packed", "mailed", "printed", "completed", "failed"]][
+            -2:
+        ],
         ["用户登录成功", "用户登录失败", "系统启动"],
     ],
 )
@@ -74,9 +73,7 @@ def test_lines_that_say_different_things_stay_apart(lines: list[str]) -> None:
 
 
 def test_a_decisive_word_never_goes_into_an_open_place() -> None:
-    parser = learned(
-        [f"task sync now {word}" for word in ["queued", "copied", "moved", "sorted", "packed", "mailed"]]
-    )
+    parser = learned([f"task sync now {word}" for word in ["queued", "copied", "moved", "sorted", "packed", "mailed"]])
     assert parser.match("task sync now printed") == 0
     assert parser.match("task sync now failed") == -1
     failed = parser.learn("task sync now failed")
@@ -138,9 +135,7 @@ def test_the_id_is_the_same_in_every_run_and_for_every_value() -> None:
 
 
 def test_no_secret_enters_the_state() -> None:
-    parser = learned(
-        ["login password=hunterx done", "mail to bob@corp.example.org done", "Bearer abcdefx done"]
-    )
+    parser = learned(["login password=hunterx done", "mail to bob@corp.example.org done", "Bearer abcdefx done"])
     text = str(parser.state_dict())
     assert not any(secret in text for secret in ("hunterx", "corp.example", "abcdefx"))
 
@@ -218,9 +213,7 @@ def test_nearest_names_the_template_that_shares_most_words() -> None:
     assert parser.nearest("nothing of that length at all") == (-1, 0.0)
 
 
-@pytest.mark.parametrize(
-    ("system", "wanted"), [("HDFS", 0.99), ("BGL", 0.97), ("OpenSSH", 0.99), ("Mac", 0.93)]
-)
+@pytest.mark.parametrize(("system", "wanted"), [("HDFS", 0.99), ("BGL", 0.97), ("OpenSSH", 0.99), ("Mac", 0.93)])
 def test_real_logs_fall_into_the_templates_people_see(data: Path, system: str, wanted: float) -> None:
     path = data / "logs" / "loghub_2k" / f"{system}_2k.log_structured.csv.gz"
     if not path.exists():

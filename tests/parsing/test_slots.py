@@ -17,13 +17,9 @@ def table(lines: list[str]) -> SlotTable:
     return slots
 
 
-SIZES = [
-    f"Received block blk_{SOURCE.getrandbits(60)} of size {SOURCE.randint(1024, 67108864)} ok"
-    for _ in range(300)
-]
+SIZES = [f"Received block blk_{SOURCE.getrandbits(60)} of size {SOURCE.randint(1024, 67108864)} ok" for _ in range(300)]
 STATES = [
-    f"worker {i} state={SOURCE.choice(['IDLE', 'BUSY', 'DRAIN'])} after {SOURCE.randint(1, 900)}ms"
-    for i in range(300)
+    f"worker {i} state={SOURCE.choice(['IDLE', 'BUSY', 'DRAIN'])} after {SOURCE.randint(1, 900)}ms" for i in range(300)
 ]
 
 

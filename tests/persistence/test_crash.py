@@ -60,9 +60,7 @@ def goes_on(folder: Path) -> None:
     assert leftovers(folder) == []
 
 
-def test_a_commit_killed_at_any_step_leaves_the_old_version_or_the_new_one(
-    base: Path, tmp_path: Path
-) -> None:
+def test_a_commit_killed_at_any_step_leaves_the_old_version_or_the_new_one(base: Path, tmp_path: Path) -> None:
     # As left by an earlier crash, so that the steps that clean it up are killed too.
     (base / "versions" / ".tmp-0002").mkdir()
     (base / "versions" / ".tmp-0002" / "state.json").write_text("{")

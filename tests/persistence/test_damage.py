@@ -231,9 +231,7 @@ def test_a_newer_format_is_refused_with_the_version_that_wrote_it_and_never_skip
 ) -> None:
     forge(store, lambda body: body.update(format_version=1, jamais_version="9.9"))
     for ask in (store.load, lambda: store.load(2)):
-        with pytest.raises(
-            StateError, match=r"format version 1, jamais .* reads 0: use jamais 9.9"
-        ) as caught:
+        with pytest.raises(StateError, match=r"format version 1, jamais .* reads 0: use jamais 9.9") as caught:
             ask()
         assert not isinstance(caught.value, CorruptStateError)
     with pytest.raises(StateError, match="format version 1"):
@@ -279,9 +277,7 @@ def test_tensor_files_that_are_none_are_refused(store: VersionStore) -> None:
         "endless header": (2**60).to_bytes(8, "little") + b"{}",
         "header past the end": (100).to_bytes(8, "little") + b"{}",
         "too many": header("{" + many + "}"),
-        "huge shape": header(
-            '{"/x":{"dtype":"F64","shape":[4611686018427387904,8],"data_offsets":[0,8]}}', b"\0" * 8
-        ),
+        "huge shape": header('{"/x":{"dtype":"F64","shape":[4611686018427387904,8],"data_offsets":[0,8]}}', b"\0" * 8),
         "past the end": header('{"/x":{"dtype":"U8","shape":[99],"data_offsets":[0,99]}}', b"\0" * 8),
         "other dtype": header('{"/x":{"dtype":"BF16","shape":[4],"data_offsets":[0,8]}}', b"\0" * 8),
         "not mentioned": save({"/x": np.zeros(2)}),

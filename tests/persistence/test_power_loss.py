@@ -59,9 +59,7 @@ def outcome(state: Any, folder: Path, first: bool) -> str:
 
 
 @pytest.mark.parametrize("first", [True, False])
-def test_every_state_a_power_loss_can_leave_is_the_old_version_or_the_new_one(
-    tmp_path: Path, first: bool
-) -> None:
+def test_every_state_a_power_loss_can_leave_is_the_old_version_or_the_new_one(tmp_path: Path, first: bool) -> None:
     root = tmp_path / "disk"
     root.mkdir()
     store = VersionStore(root / "app")
@@ -80,9 +78,7 @@ def test_every_state_a_power_loss_can_leave_is_the_old_version_or_the_new_one(
 
 
 @pytest.mark.parametrize("forgotten", ["files", "folders"])
-def test_the_model_notices_a_store_that_does_not_flush(
-    tmp_path: Path, monkeypatch: Any, forgotten: str
-) -> None:
+def test_the_model_notices_a_store_that_does_not_flush(tmp_path: Path, monkeypatch: Any, forgotten: str) -> None:
     from jamais.persistence import files
 
     root = tmp_path / "disk"

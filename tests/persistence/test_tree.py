@@ -36,9 +36,7 @@ JSON = st.recursive(
 DTYPES = st.sampled_from(
     "f8,f4,f2,i8,i4,i2,i1,u8,u4,u2,u1,?,>f4,>i8,c8,c16,M8[us],m8[ns],S3,U4".split(",")  # noqa: SIM905
 )
-ARRAYS = DTYPES.flatmap(
-    lambda kind: hnp.arrays(kind, hnp.array_shapes(min_dims=0, max_dims=3, min_side=0, max_side=4))
-)
+ARRAYS = DTYPES.flatmap(lambda kind: hnp.arrays(kind, hnp.array_shapes(min_dims=0, max_dims=3, min_side=0, max_side=4)))
 TREES = st.recursive(
     st.dictionaries(KEYS, JSON | ARRAYS, max_size=4),
     lambda inner: st.dictionaries(KEYS, inner | JSON | ARRAYS, max_size=4),

@@ -29,9 +29,7 @@ from numpy.typing import NDArray
 from jamais.errors import CorruptStateError
 
 NO_FAULT = "nofault"  # what a denied fault ("no errors found") is read as
-_MANY = (
-    "errors|failures|faults|problems|issues|warnings|exceptions|conflicts|losses|corruptions|crashes|timeouts"
-)
+_MANY = "errors|failures|faults|problems|issues|warnings|exceptions|conflicts|losses|corruptions|crashes|timeouts"
 _ONE = "error|failure|fault|problem|issue|warning|exception|conflict|loss|corruption|crash|timeout"
 _FAULTS, _FAULT = f"(?:{_MANY})", f"(?:{_MANY}|{_ONE})"
 _KIND = r"(?:(?:any|more|further|other|new|known|fatal|critical|major|serious|uncorrectable|packet|data)\s+)?"
@@ -82,9 +80,7 @@ class Tone:
                 raise ValueError("it has no n-grams, or its scales are not finite")
         except (ValueError, KeyError, EOFError, OSError, zipfile.BadZipFile, zlib.error) as error:
             wanted = ", ".join(_ARRAYS)
-            raise CorruptStateError(
-                f"tone table: {error}; it should hold {wanted}: reinstall jamais"
-            ) from error
+            raise CorruptStateError(f"tone table: {error}; it should hold {wanted}: reinstall jamais") from error
         return cls(values, found["grams"] * gram_step, offset)
 
     @property

@@ -31,9 +31,7 @@ _REPEATED = re.compile(r"<\*>(?:[.,:/-]?<\*>)+")
 _NO_DIGITS = {ord(str(d)): None for d in range(10)}
 # Private signs: a kept digit is U+E000…E009, then these two, then the user's masks.
 _ANY, _SECRET, _FIRST_MASK = "\ue020", "\ue021", 0xE030
-_WIDE = (
-    "\u3000-\u3002\u3008-\u3011\uff08\uff09\uff0c\uff1a\uff1b\u201c\u201d"  # Chinese and Japanese punctuation
-)
+_WIDE = "\u3000-\u3002\u3008-\u3011\uff08\uff09\uff0c\uff1a\uff1b\u201c\u201d"  # Chinese and Japanese punctuation
 # A word, and whether it is the name of what follows it (`user=`, `"user": `).
 _WORD = re.compile(rf"([^\s()\[\]{{}}<>,;\"'|={_WIDE}]+)(=|[\"']:\s?[\"']?)?")
 # What is left where a number was: nothing, or its signs, between a space or opening and a space or closing.

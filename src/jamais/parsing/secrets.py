@@ -23,9 +23,7 @@ _BEARER = re.compile(
 _BASIC = re.compile(r"\b(Basic) ([A-Za-z0-9+/]{8,}={0,2})")
 _LOGIN = re.compile(r"(://)[^/\s:@]*:[^/\s@]+@")
 _MAIL = re.compile(r"[A-Za-z0-9._%+-]+@[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)*\.[A-Za-z]{2,}")
-_TELLTALE = re.compile(
-    r"\beyJ[\w-]{8,}\.[\w-]+(?:\.[\w-]*)?|\bAKIA[0-9A-Z]{16}\b|\bgh[pousr]_\w{20,}|\bsk-\w{16,}"
-)
+_TELLTALE = re.compile(r"\beyJ[\w-]{8,}\.[\w-]+(?:\.[\w-]*)?|\bAKIA[0-9A-Z]{16}\b|\bgh[pousr]_\w{20,}|\bsk-\w{16,}")
 # Looking for a few letters first spares the slow expressions on nearly every line.
 _HINTS = ("pass", "pwd", "secret", "key", "token", "credential", "signature")
 _MARKS = ("eyJ", "AKIA", "gh", "sk-")

@@ -231,10 +231,7 @@ def _places(raw: bytes) -> list[tuple[bytes, bytes]]:
         token = found[0]
         if start >= 0 and len(token) <= _LONGEST_WORD:
             prefix = raw[start : found.start()]
-            grouped = (
-                raw[found.end() : found.end() + 1] == b","
-                and raw[found.end() + 1 : found.end() + 2].isdigit()
-            )
+            grouped = raw[found.end() : found.end() + 1] == b"," and raw[found.end() + 1 : found.end() + 2].isdigit()
             if len(prefix) <= _LONGEST_WORD and not grouped and raw.find(prefix) == start:
                 places.append((prefix, token))
         start = -1 if any(48 <= byte <= 57 for byte in token) else found.start()

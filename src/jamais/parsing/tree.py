@@ -59,9 +59,7 @@ class Group:
         if template not in self.templates:
             self.restore(row, template)
         at = self.templates.index(template)
-        at, gone = self._merge(
-            np.array([at]), (self.rows[at] != row) | (row == OPEN) | (self.rows[at] == OPEN)
-        )
+        at, gone = self._merge(np.array([at]), (self.rows[at] != row) | (row == OPEN) | (self.rows[at] == OPEN))
         return gone + self._settle(at)
 
     def restore(self, row: Rows, template: int) -> None:
@@ -142,9 +140,7 @@ class Group:
             values = values[values != OPEN]
             # A variable once seen at this place (a path, a number) speaks for two more words.
             weight = len(values) + 2 * int(_ANY_NUMBER in values)
-            made_up = bool(
-                ((values == _ANY_NUMBER) | ((values >= _MADE_UP_FROM) & (values < _DECISIVE_FROM))).all()
-            )
+            made_up = bool(((values == _ANY_NUMBER) | ((values >= _MADE_UP_FROM) & (values < _DECISIVE_FROM))).all())
             if weight < (self.settings.names_to_vary if made_up else self.settings.values_to_vary):
                 return False
         return True
@@ -156,9 +152,7 @@ class Group:
         first = int(words.argmax())
         return left >= max(2 if opened[first] else 1, self.settings.similarity * int(words.sum()))
 
-    def _merge(
-        self, members: NDArray[np.int64], opened: NDArray[np.bool_]
-    ) -> tuple[int, list[tuple[int, int]]]:
+    def _merge(self, members: NDArray[np.int64], opened: NDArray[np.bool_]) -> tuple[int, list[tuple[int, int]]]:
         """Make one row of `members`; return its place and (gone, survivor) template pairs."""
         first = min(members, key=lambda m: self.templates[m])
         survivor = self.templates[first]
@@ -167,9 +161,7 @@ class Group:
         known = self.known
         covered = ((known == pattern) | opened).all(1) & ~((known >= _DECISIVE_FROM) & opened).any(1)
         covered[members] = True
-        pairs = [
-            (self.templates[m], survivor) for m in np.flatnonzero(covered) if self.templates[m] != survivor
-        ]
+        pairs = [(self.templates[m], survivor) for m in np.flatnonzero(covered) if self.templates[m] != survivor]
         keep = np.flatnonzero(~covered)
         rows, templates = known[keep].copy(), [self.templates[k] for k in keep]
         self.rows = np.zeros((max(4, 2 * len(keep)), self.length), np.int32)

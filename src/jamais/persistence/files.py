@@ -118,8 +118,7 @@ def locked(path: Path) -> Iterator[None]:
             except BlockingIOError:
                 if time.monotonic() > end:
                     raise StateError(
-                        f"{path}: another process has held this lock for {LOCK_WAIT_S:.0f} s: "
-                        "end it and save again"
+                        f"{path}: another process has held this lock for {LOCK_WAIT_S:.0f} s: end it and save again"
                     ) from None
                 time.sleep(0.02)
         yield

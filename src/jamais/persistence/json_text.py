@@ -23,9 +23,7 @@ def dump(value: Any, *, canonical: bool = False) -> bytes:
 def parse(data: bytes, where: str) -> Any:
     """Read JSON strictly; raise CorruptStateError naming `where` for anything but plain, unambiguous JSON."""
     try:
-        return json.loads(
-            data.decode("utf-8"), object_pairs_hook=_no_twins(where), parse_constant=_no_constant(where)
-        )
+        return json.loads(data.decode("utf-8"), object_pairs_hook=_no_twins(where), parse_constant=_no_constant(where))
     except CorruptStateError:
         raise
     except RecursionError:

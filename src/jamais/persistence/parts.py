@@ -29,9 +29,7 @@ def pack(tree: StateTree) -> Iterator[tuple[str, bytes]]:
     """Give (file name, content) one by one; raise StateError before the first if a leaf cannot be saved."""
     tensors, plain = flatten(tree)
     if len(tensors) > MAX_TENSORS:
-        raise StateError(
-            f"a state of {len(tensors)} arrays, at most {MAX_TENSORS} are saved: join the small ones"
-        )
+        raise StateError(f"a state of {len(tensors)} arrays, at most {MAX_TENSORS} are saved: join the small ones")
     state = json_text.dump(plain)
     return _contents(tensors, state)
 

@@ -76,9 +76,7 @@ class VersionStore:
         contents = parts.pack(tree)  # a leaf that cannot be saved shows here, before the disk is touched
         with self._writing():
             if parent is not None and not self._versions.is_dir():
-                raise StaleVersionError(
-                    f"{self.folder} holds no version {parent}, which this state came from"
-                )
+                raise StaleVersionError(f"{self.folder} holds no version {parent}, which this state came from")
             self._prepare_folder()
             with files.locked(self.folder / "lock"):
                 self._refuse_stale(parent)

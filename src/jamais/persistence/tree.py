@@ -51,9 +51,7 @@ def unflatten(tensors: Mapping[str, AnyArray], plain: Any, where: str = "state.j
     return tree
 
 
-def _encode_dict(
-    node: dict[Any, Any], path: str, tensors: dict[str, AnyArray] | None, depth: int
-) -> dict[str, Any]:
+def _encode_dict(node: dict[Any, Any], path: str, tensors: dict[str, AnyArray] | None, depth: int) -> dict[str, Any]:
     _not_too_deep(path, depth)
     encoded: dict[str, Any] = {}
     for key, value in node.items():
