@@ -46,6 +46,10 @@ class Recipe(Protocol):
 
     def meaning_of_rate(self) -> str: ...
 
+    def threshold(self) -> float:
+        """The score from which a row is abnormal at the alarm rate."""
+        ...
+
     def state_dict(self) -> StateTree: ...
 
 

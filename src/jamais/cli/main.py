@@ -19,6 +19,7 @@ from jamais.errors import JamaisError
 from jamais.version import __version__
 
 COMMANDS = {
+    "demo": "Judge a recorded incident, as a first look.",
     "fit": "Learn from scratch what is normal.",
     "score": "Say which rows are unlike anything normal, and why.",
     "watch": "Score a log while it is being written.",

@@ -150,6 +150,10 @@ class LogRecipe:
             told.extend(scorer.verdicts.surprise.explain(event) for event in events.tolist())
         return told
 
+    def threshold(self) -> float:
+        """Give the score from which a row is abnormal at the alarm rate."""
+        return self.calibration.threshold(self.alarm_rate)
+
     def rate_for(self, alarms_per_day: float) -> float:
         """Give the alarm rate that makes so many alarms a day at the pace of the fit data."""
         pace = self.facts.rows_per_day()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import UTC, datetime
 
 import numpy as np
 
@@ -103,10 +104,17 @@ class WindowScorer:
             time=np.array([start if reason is not None or not window.filled else time]),
             line=np.array([line]),
             reasons={0: reason} if reason is not None else {},
-            group=[str(window.number)],
+            group=[self._name(window.number)],
             first_row=np.array([window.first_row]),
             last_row=np.array([window.last_row]),
         )
+
+    def _name(self, number: int) -> str:
+        """Name a window of time by its beginning, one of lines by its number."""
+        if self.judge is None:
+            return str(number)
+        start = datetime.fromtimestamp(number * self.width // 1_000_000, UTC)
+        return start.isoformat().replace("+00:00", "Z") if self.width >= 1_000_000 else str(number)
 
     def _reason(self, odd: Odd) -> Reason:
         assert self.judge is not None
