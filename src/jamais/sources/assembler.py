@@ -99,10 +99,8 @@ class RecordAssembler:
             return self._export(data + b"\n\n") if data else self._nothing()
         if data:
             return self.take(data, final=True)
-        left = self._unwrapper.rest() if self._unwrapper else []
-        if left:
-            return self._text([(line, number, NO_STAMP) for line, number in left], None, final=True)
-        return self._text([], None, final=True) if self._held else self._nothing()
+        left = self._left_of(self._unwrapper) if self._unwrapper else []
+        return self._text(left, None, final=True)
 
     def take(self, body: bytes, following: bytes | None = None, *, final: bool = False) -> Records:
         """Take whole lines without the last line feed; `following` is the next line where it is known."""
@@ -178,6 +176,11 @@ class RecordAssembler:
         self._grouper = Grouper(profile, self.options.record_start) if profile else None
         self._view: View | None = TextHeads(profile.inner, profile.finder) if profile else None
 
+    def _left_of(self, unwrapper: Unwrapper) -> list[tuple[bytes, int, Stamp]]:
+        left = unwrapper.rest()
+        self.counts["blank"] += sum(not line.strip() for line, _ in left)
+        return [(line, number, NO_STAMP) for line, number in left if line.strip()]
+
     def _look(self, body: bytes) -> None:
         """Judge the format by what has come so far, until a full sample was seen."""
         fresh = [line.rstrip(b"\r") for line in body[: 1 << 20].split(b"\n", 4 * SAMPLE_LINES)[: 4 * SAMPLE_LINES]]
@@ -186,12 +189,14 @@ class RecordAssembler:
         if self.profile is not None and self._n_sampled < min(2 * self._judged, SAMPLE_LINES):
             return
         self._judged = self._n_sampled
-        parts = self._unwrapper.state_dict() if self._unwrapper else {}
+        before = self._unwrapper
         continued = self._grouper.continued if self._grouper else set()
         self._set_profile(detect(self._sample, self._wanted))
         self._fixed = None
-        if self._unwrapper:
-            self._unwrapper.load_state_dict(parts)
+        if before and self._unwrapper:
+            self._unwrapper.load_state_dict(before.state_dict())
+        elif before:
+            self._held += self._left_of(before)
         assert self._grouper is not None
         self._grouper.continued |= continued
         if self._n_sampled >= SAMPLE_LINES:
@@ -294,6 +299,7 @@ class RecordAssembler:
     def _keyed(self, rows: list[tuple[bytes, int, Stamp]]) -> Records:
         assert self.profile is not None
         parse = logfmt_row if self.profile.inner == "logfmt" else json_row
+        rows, self._held = self._held + rows, []  # held while the format was still taken for text
         done: list[Row] = []
         numbers: list[int] = []
         for line, number, outer in rows:

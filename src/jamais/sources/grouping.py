@@ -220,6 +220,10 @@ class Grouper:
             return []
         at = _colon_blanks(body[:-2])
         at = at[_INNER_SUSPECT[body[at + 2].astype(np.int32) << 8 | body[at + 3]]]
+        bracket = np.flatnonzero(body[at + 2] == ord("["))
+        if len(bracket):  # "[5-2] " is PostgreSQL's count of a message's lines, "[812] " only a process
+            ahead = np.minimum(at[bracket, None] + np.arange(4, 11), len(body) - 1)
+            at = np.delete(at, bracket[~(body[ahead] == ord("-")).any(axis=1)])
         return np.unique(np.searchsorted(lines.starts, at, side="right") - 1).tolist()  # type: ignore[no-any-return]
 
     def _inner_continues(self, line: bytes) -> bool:
