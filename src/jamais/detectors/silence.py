@@ -118,6 +118,8 @@ def silence_nats(waits: Waits, waits_after: Waits, state: int, event: int, elaps
 def silences(waits: Waits, waits_after: Waits, states: Ints, events: Ints, elapsed: Floats) -> Floats:
     """Give the surprise `[n]` of silence for many sessions: `states`, last `events` and `elapsed` are [n]."""
     nats = np.zeros(len(states))
+    if not len(states):
+        return nats
     width = int(events.max(initial=0)) + 1
     keys, place = np.unique(states * width + events, return_inverse=True)
     order = np.argsort(place, kind="stable")
