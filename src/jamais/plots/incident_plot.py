@@ -38,7 +38,7 @@ def incident_picture(
     axes.set_xlabel("time (UTC)")
     axes.set_ylabel("surprise of a window (nats)")
     axes.spines[["top", "right"]].set_visible(False)
-    axes.legend(loc="center left", frameon=True, framealpha=0.9, edgecolor="none", fontsize=9)
+    figure.legend(loc="outside lower center", ncols=3, frameon=False, fontsize=9)
     picture = io.BytesIO()
     figure.savefig(picture, format="png", dpi=130, metadata={"Software": None})
     return picture.getvalue()

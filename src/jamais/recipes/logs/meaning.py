@@ -24,8 +24,10 @@ class Readings:
     """[n] share of known templates that are closer to another known one than this text is to any: 0..1."""
     tone: Floats
     """[n] share of known templates that sound less like trouble than this text: 0..1; all 0.5 without severity."""
+    unknown: Floats
+    """[n] share of the text's characters that no known template holds: another script, another language."""
     nearest: Ints
-    """[n] the known template next to it."""
+    """[n] the known template next to it, -1 if there is none."""
 
 
 LEAST_SHARE = 0.15
@@ -42,10 +44,11 @@ class Said(NamedTuple):
 class Meaning:
     """The feature memory of known templates, its encoder and the tone prior."""
 
-    def __init__(self, encoder: LineEncoder, memory: CoverMemory, severity: bool) -> None:
+    def __init__(self, encoder: LineEncoder, memory: CoverMemory, severity: bool, n_neighbors: int = 1) -> None:
         self.encoder = encoder
         self.memory = memory
         self.severity = severity
+        self.n_neighbors = n_neighbors
         self.owners: dict[int, int] = {}
         """Exemplar id -> the template it stands for."""
         self.distances: Floats = np.empty(0)
@@ -69,17 +72,33 @@ class Meaning:
             self.tones = np.sort(np.concatenate([self.tones, _tones(said)]))
 
     def known(self, said: Sequence[Said]) -> Readings:
-        """Look at remembered texts as if each had been unknown and all the others known."""
-        distances, ids = self._knn(2).nearest(self._vectors(said))
-        return Readings(_quantile(self.distances, distances[:, -1]), self._tone(said), self._owners_of(ids[:, -1]))
+        """Look at all known templates, by number, as if each had been unknown and all the others known.
+
+        Their vectors are remembered, not computed again; a template that melted into another is as near as can be.
+        """
+        n = len(said)
+        novelty, nearest = np.zeros(n), np.arange(n)
+        for exemplar, distance in zip(self.memory.ids.tolist(), self._leave_one_out(), strict=True):
+            template = self.owners.get(exemplar, -1)
+            if 0 <= template < n:
+                novelty[template] = _quantile(self.distances, distance)
+        return Readings(novelty, self._tone(said), np.zeros(n), nearest)
 
     def read(self, said: Sequence[Said]) -> Readings:
         """Look at texts that match no known template."""
         n = len(said)
-        if not len(self.memory.rows) or not n:
-            return Readings(np.ones(n), self._tone(said), np.full(n, -1, dtype=np.int64))
-        distances, ids = self._knn(1).nearest(self._vectors(said))
-        return Readings(_quantile(self.distances, distances[:, 0]), self._tone(said), self._owners_of(ids[:, 0]))
+        if not n:
+            return Readings(np.empty(0), np.empty(0), np.empty(0), np.empty(0, dtype=np.int64))
+        unknown = self.encoder.unknown_share([one.text for one in said])
+        if not len(self.memory):
+            return Readings(np.ones(n), self._tone(said), unknown, np.full(n, -1, dtype=np.int64))
+        distances, ids = self._knn(self.n_neighbors).nearest(self._vectors(said))
+        novelty = _quantile(self.distances, distances[:, -1])
+        return Readings(novelty, self._tone(said), unknown, self._owners_of(ids[:, 0]))
+
+    def tune(self, said: Sequence[Said]) -> None:
+        """Learn anew how all known templates sound: the table of tones is not the one they were read with."""
+        self.tones = np.sort(_tones(said))
 
     def _vectors(self, said: Sequence[Said]) -> Vectors:
         return self.encoder.encode([one.text for one in said])
@@ -102,13 +121,14 @@ class Meaning:
         return np.array([self.owners.get(exemplar, -1) for exemplar in ids.tolist()], dtype=np.int64)
 
     def _leave_one_out(self) -> Floats:
-        return self._knn(2).nearest(self.memory.rows)[0][:, -1]
+        # One neighbour more than asked for: each remembered row is nearest to itself.
+        return self._knn(self.n_neighbors + 1).nearest(self.memory.rows)[0][:, -1]
 
     def copy(self) -> Meaning:
         """Copy the memory; the encoder is shared, as nothing changes it."""
         memory = CoverMemory()
         memory.load_state_dict(copy.deepcopy(self.memory.state_dict()))
-        new = Meaning(self.encoder, memory, self.severity)
+        new = Meaning(self.encoder, memory, self.severity, self.n_neighbors)
         new.owners, new.distances, new.tones = dict(self.owners), self.distances, self.tones
         return new
 
@@ -124,10 +144,10 @@ class Meaning:
         }
 
     @classmethod
-    def from_state(cls, tree: StateTree, severity: bool) -> Meaning:
+    def from_state(cls, tree: StateTree, severity: bool, n_neighbors: int) -> Meaning:
         memory = CoverMemory()
         memory.load_state_dict(tree["memory"])
-        meaning = cls(LineEncoder.from_state(tree["encoder"]), memory, severity)
+        meaning = cls(LineEncoder.from_state(tree["encoder"]), memory, severity, n_neighbors)
         meaning.owners = dict(zip(tree["exemplars"].tolist(), tree["templates"].tolist(), strict=True))
         meaning.distances = np.asarray(tree["distances"], dtype=np.float64)
         meaning.tones = np.asarray(tree["tones"], dtype=np.float64)

@@ -13,6 +13,7 @@ from jamais.detectors.calibration import Calibration
 from jamais.errors import InputError
 from jamais.memory.cover import CoverMemory
 from jamais.models.tinylogbert.line_encoder import LineEncoder
+from jamais.models.tone import Tone
 from jamais.parsing.memo import LineMemo
 from jamais.parsing.parser import TemplateParser
 from jamais.parsing.slots import SlotTable
@@ -23,7 +24,7 @@ from jamais.recipes.logs.groups import Grouper
 from jamais.recipes.logs.learner import Learner
 from jamais.recipes.logs.lexicon import Lexicon, said
 from jamais.recipes.logs.lines import Lines
-from jamais.recipes.logs.meaning import Meaning
+from jamais.recipes.logs.meaning import Meaning, Said
 from jamais.recipes.logs.quarantine import Quarantine
 from jamais.recipes.logs.scorer import LogScorer
 from jamais.recipes.logs.sessions import Sessions
@@ -81,7 +82,7 @@ class LogRecipe:
             texts, counts.tolist(), settings=recipe.settings.encoder, seed=seed, listener=listener, cancel=cancel
         )
         memory = CoverMemory(recipe.settings.memory.capacity)
-        recipe._meaning = Meaning(encoder, memory, recipe.settings.severity)
+        recipe._meaning = Meaning(encoder, memory, recipe.settings.severity, recipe.settings.memory.n_neighbors)
         recipe.take(learner, recipe.settings.calibration_share)
         if recipe.settings.alarms_per_day is not None:
             recipe.alarm_rate = recipe.rate_for(recipe.settings.alarms_per_day)
@@ -197,8 +198,10 @@ class LogRecipe:
 
     def _extra(self) -> Floats:
         """Give the nats `[n_templates]` that each template's meaning added while it was unseen."""
-        texts = [said(*pair) for pair in zip(self.parser.contexts, self.parser.texts, strict=True)]
-        return meaning_nats(self.meaning.known(texts))
+        return meaning_nats(self.meaning.known(self._said_by_all()))
+
+    def _said_by_all(self) -> list[Said]:
+        return [said(*pair) for pair in zip(self.parser.contexts, self.parser.texts, strict=True)]
 
     def _origins(self) -> Origins:
         return Origins.of(self.parser.contexts)
@@ -238,7 +241,10 @@ class LogRecipe:
         recipe.said = list(tree["said"])
         for name in ("parser", "slots", "unit", "calibration", "confirmed", "quarantine"):
             getattr(recipe, name).load_state_dict(tree[name])
-        recipe._meaning = Meaning.from_state(tree["meaning"], recipe.settings.severity)
+        settings = recipe.settings
+        recipe._meaning = Meaning.from_state(tree["meaning"], settings.severity, settings.memory.n_neighbors)
+        if settings.severity and tree["meaning"]["tone_digest"] != Tone.shipped().digest:
+            recipe.meaning.tune(recipe._said_by_all())
         return recipe
 
 

@@ -51,8 +51,6 @@ class LogSettings:
     """Detector over the memory of vectors: "knn"."""
     severity: bool = True
     """Add the tone prior: an unseen line that sounds like trouble is worse than an unseen harmless one."""
-    keep_raw: bool = False
-    """Store and show lines unmasked. Off: what a watcher keeps may end up in tickets and chats."""
     calibration_share: float = 0.3
     """Last share of the fit data, in time, that calibrates p-values."""
     reading: ReadingSettings = field(default_factory=ReadingSettings)

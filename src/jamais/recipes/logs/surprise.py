@@ -13,13 +13,16 @@ from jamais.types import Floats, Ints
 MEANING_NATS = 8.0
 """Between the most harmless and the most alarming unseen text: enough to tell them apart, too little to hide one."""
 
+UNKNOWN_NATS = 2.0
+"""For a text all of whose characters are new."""
+
 
 def meaning_nats(readings: Readings) -> Floats:
     """Give what distance and tone add to the surprise of texts `[n]` never seen before, from -4 to 4.
 
-    Both are quantiles among the known templates, so neither needs a scale of its own.
+    Characters never seen add up to 2 more. Distance and tone are quantiles among the known templates, so neither needs a scale of its own.
     """
-    return MEANING_NATS * ((readings.novelty + readings.tone) / 2.0 - 0.5)
+    return MEANING_NATS * ((readings.novelty + readings.tone) / 2.0 - 0.5) + UNKNOWN_NATS * readings.unknown
 
 
 TROUBLE = 0.5
@@ -35,8 +38,8 @@ class Surprise:
         self.meaning = meaning
         self.rarity = rarity
         self._nats = self._told(rarity.nats(lexicon.n_known), 0)
-        self.readings: dict[int, tuple[float, float, int]] = {}
-        """Unseen event -> novelty, tone, nearest known template."""
+        self.readings: dict[int, tuple[float, float, float, int]] = {}
+        """Unseen event -> novelty, tone, share of unknown characters, nearest known template."""
 
     def nats(self) -> Floats:
         """Give the surprise `[len(lexicon)]` of all events so far; new texts are read on the way."""
@@ -47,6 +50,7 @@ class Surprise:
                 self.readings[event] = (
                     float(readings.novelty[place]),
                     float(readings.tone[place]),
+                    float(readings.unknown[place]),
                     int(readings.nearest[place]),
                 )
             never = -np.log(0.5 / (self.rarity.units + 1.0))
@@ -71,12 +75,14 @@ class Surprise:
             return f"rare: in {times:,} of {int(self.rarity.units):,} before: {text}"
         words = self.meaning.words(text) if self.readings[event][1] > TROUBLE else []
         trouble = f"; sounds like trouble ({', '.join(words)})" if words else ""
-        return f"never seen: {text}{trouble}"
+        unknown = self.readings[event][2]
+        foreign = f"; {unknown:.0%} of it in characters never seen" if unknown > 0 else ""
+        return f"never seen: {text}{trouble}{foreign}"
 
     def explain(self, event: int) -> dict[str, object]:
         """Say all that is known of an event."""
         nats = float(self.nats()[event])
-        novelty, tone, nearest = self.readings.get(event, (0.0, 0.0, event))
+        novelty, tone, unknown, nearest = self.readings.get(event, (0.0, 0.0, 0.0, event))
         known = event not in self.readings
         return {
             "item": self.lexicon.ids[event],
@@ -87,6 +93,7 @@ class Surprise:
             "nats": nats,
             "novelty": novelty,
             "tone": tone,
+            "unknown_characters": unknown,
             "tone_words": [] if known else self.meaning.words(self.lexicon.texts[event]),
             "nearest": self.lexicon.texts[nearest] if nearest >= 0 else "",
             "why": self.why(event),
@@ -97,6 +104,6 @@ class Surprise:
         texts = self.lexicon.texts
         found = []
         for event in events.tolist():
-            place = self.readings[event][2] if event in self.readings else event
+            place = self.readings[event][3] if event in self.readings else event
             found.append(texts[place] if place >= 0 else "")
         return found
