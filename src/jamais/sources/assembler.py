@@ -22,6 +22,8 @@ from jamais.sources.times.clock import Clock
 from jamais.sources.times.stamps import Stamps
 from jamais.types import NO_TIME, Ints
 
+FEW_LINES = 50
+"""Below it, what was found in more data of the same kind is a better guide than these lines."""
 COUNTERS = (
     "lines", "records", "blank", "undecodable", "nul_bytes", "over_long", "no_time", "out_of_order", "unparsed",
     "truncated",
@@ -39,8 +41,13 @@ class RecordAssembler:
         *,
         reference: float | None = None,
         file: int = 0,
+        expected: Profile | None = None,
     ) -> None:
-        """`format`: a profile from a reader (best), a name, or None to look at the first lines pushed."""
+        """`format`: a profile from a reader (best), a name, or None to look at the first lines pushed.
+
+        `expected` is the profile of more data of this kind: few lines of the same format are read as it says.
+        """
+        self._expected = expected
         self.options = options
         self.counts = dict.fromkeys(COUNTERS, 0)
         self.file = file
@@ -191,7 +198,7 @@ class RecordAssembler:
         self._judged = self._n_sampled
         before = self._unwrapper
         continued = self._grouper.continued if self._grouper else set()
-        self._set_profile(detect(self._sample, self._wanted))
+        self._set_profile(self._found())
         self._fixed = None
         if before and self._unwrapper:
             self._unwrapper.load_state_dict(before.state_dict())
@@ -201,6 +208,13 @@ class RecordAssembler:
         self._grouper.continued |= continued
         if self._n_sampled >= SAMPLE_LINES:
             self._sample = []
+
+    def _found(self) -> Profile:
+        found, expected = detect(self._sample, self._wanted), self._expected
+        few = self._n_sampled < FEW_LINES
+        if few and expected and (found.outer, found.inner) == (expected.outer, expected.inner):
+            return expected
+        return found
 
     def _clean(self, body: bytes) -> bytes:
         """Count and mend what text should not have, at the price of a few scans of the chunk."""

@@ -18,16 +18,25 @@ _KEYED_BYTES = 1 << 20
 """JSON takes ten times its size in memory while its keys are held."""
 
 
-def open_records(data: Any, *, options: ReadingSettings, chunk_bytes: int = CHUNK_BYTES) -> RecordReader:
+def open_records(
+    data: Any, *, options: ReadingSettings, chunk_bytes: int = CHUNK_BYTES, expected: Profile | None = None
+) -> RecordReader:
     """Open a path, glob, list of paths, '-', file, lines or DataFrame for reading; raises InputError."""
-    return RecordReader(open_sources(data), options, chunk_bytes)
+    return RecordReader(open_sources(data), options, chunk_bytes, expected)
 
 
 class RecordReader:
     """Iterate over the batches of a log, once."""
 
-    def __init__(self, sources: list[Source], options: ReadingSettings, chunk_bytes: int = CHUNK_BYTES) -> None:
+    def __init__(
+        self,
+        sources: list[Source],
+        options: ReadingSettings,
+        chunk_bytes: int = CHUNK_BYTES,
+        expected: Profile | None = None,
+    ) -> None:
         self._options = options
+        self._expected = expected
         self._chunk_bytes = chunk_bytes
         self._sources = self._in_order(sources)
         self.files = [source.name for source in self._sources]
@@ -45,7 +54,7 @@ class RecordReader:
             yield from self._one(at, source)
 
     def _one(self, at: int, source: Source) -> Iterator[Records]:
-        assembler = RecordAssembler(self._options, reference=source.written, file=at)
+        assembler = RecordAssembler(self._options, reference=source.written, file=at, expected=self._expected)
         before, done = self.bytes_done, 0
         waiting: bytes | None = None
         for body in self._bodies(source):

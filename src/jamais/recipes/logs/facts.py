@@ -20,6 +20,8 @@ class Facts:
     first_time: int = NO_TIME
     last_time: int = NO_TIME
     format: str = ""
+    profile: dict[str, Any] = field(default_factory=dict)
+    """How the first data was read; more of it is read alike."""
     counts: dict[str, int] = field(default_factory=dict)
     """What was survived while reading: undecodable bytes, blank lines, times going back, and so on."""
 
@@ -34,6 +36,7 @@ class Facts:
             first_time=min(known, default=NO_TIME),
             last_time=max(self.last_time, other.last_time),
             format=self.format or other.format,
+            profile=self.profile or other.profile,
             counts=counts,
         )
 
@@ -50,5 +53,6 @@ class Facts:
             "first_time": self.first_time,
             "last_time": self.last_time,
             "format": self.format,
+            "profile": dict(self.profile),
             "counts": dict(self.counts),
         }

@@ -93,5 +93,6 @@ class Learner:
         counts = {key: value for key, value in reader.counts.items() if value}
         if self._grouper is not None and self._grouper.n_without:
             counts["without_group"] = self._grouper.n_without
-        self.facts = self.facts.joined(Facts(format=reader.format, counts=counts))
+        profile = reader.profile.state_dict() if reader.profile is not None else {}
+        self.facts = self.facts.joined(Facts(format=reader.format, profile=profile, counts=counts))
         self.said.extend(reader.said)

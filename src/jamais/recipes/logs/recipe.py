@@ -36,6 +36,7 @@ from jamais.recipes.logs.verdicts import Verdicts
 from jamais.recipes.logs.windows import Windows
 from jamais.settings import as_tree, override
 from jamais.sources.assembler import RecordAssembler
+from jamais.sources.formats.detect import Profile
 from jamais.sources.reader import RecordReader, open_records
 from jamais.types import CancelToken, Floats, LearnReport, Listener, StateTree, silent
 
@@ -122,11 +123,15 @@ class LogRecipe:
 
     def batches(self, data: Any) -> RecordReader:
         """Open data for reading."""
-        return open_records(data, options=self.settings.reading)
+        return open_records(data, options=self.settings.reading, expected=self._profile())
 
     def assembler(self) -> RecordAssembler:
         """Give what makes records of data that comes in pieces, in the format of the fit data."""
-        return RecordAssembler(self.settings.reading, self.facts.format or None)
+        return RecordAssembler(self.settings.reading, self._profile())
+
+    def _profile(self) -> Profile | None:
+        """What reading found out about the format of the fit data."""
+        return Profile.from_state(self.facts.profile) if self.facts.profile else None
 
     def with_alarm_rate(self, rate: float) -> LogRecipe:
         """Give the same recipe with another alarm rate."""

@@ -20,7 +20,8 @@ UNKNOWN_NATS = 2.0
 def meaning_nats(readings: Readings) -> Floats:
     """Give what distance and tone add to the surprise of texts `[n]` never seen before, from -4 to 4.
 
-    Characters never seen add up to 2 more. Distance and tone are quantiles among the known templates, so neither needs a scale of its own.
+    Characters never seen add up to 2 more. Distance and tone are quantiles among the known templates, so neither
+    needs a scale of its own.
     """
     return MEANING_NATS * ((readings.novelty + readings.tone) / 2.0 - 0.5) + UNKNOWN_NATS * readings.unknown
 
