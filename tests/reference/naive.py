@@ -160,6 +160,7 @@ class SessionTwin:
     """What meaning adds to an event that was never seen before."""
     margin: float = 3.0
     order_weight: float = 0.25
+    loud: float = 2.0
 
     def fit(self, lines: Sequence[Line], share: float = 0.3) -> list[Nats]:
         """Learn all lines; give the calibration scores of the last `share` of sessions."""
@@ -221,7 +222,8 @@ class SessionTwin:
         state: Hashable = None
         for i in members:
             state = bag.see(lines[i].event)
-            nats.append(self.order_weight * self.order.nats(before, lines[i].event))
+            disorder = self.order_weight * self.order.nats(before, lines[i].event)
+            nats.append(disorder if disorder > self.loud else 0.0)
             before = lines[i].event
         if last.time is not None and now is not None:
             for curve in (self.state_waits.get(state), self.event_waits.get(last.event)):

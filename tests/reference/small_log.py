@@ -42,12 +42,12 @@ class Said(NamedTuple):
 
 
 def said(n_requests: int, seed: int, begin: datetime = BEGIN) -> list[Said]:
-    """Make the lines of `n_requests` requests, one every two seconds at random; sorted by time, whole milliseconds."""
+    """Make the lines of `n_requests` requests, one a second at random; sorted by time, whole milliseconds."""
     rng = random.Random(seed)
     lines: list[Said] = []
     second = 0.0
     for number in range(n_requests):
-        second += rng.expovariate(0.5)
+        second += rng.expovariate(1.0)
         now = begin + timedelta(milliseconds=round(second * 1000))
         for head, kind, words in _request(rng):
             lines.append(Said(now, head, None if kind == "gc" else f"r{seed}{number:05d}", kind, words))
@@ -73,7 +73,7 @@ def text(lines: list[Said]) -> list[str]:
     return [str(line) for line in lines]
 
 
-def normal(n_requests: int = 400, seed: int = 1, begin: datetime = BEGIN) -> list[str]:
+def normal(n_requests: int = 500, seed: int = 1, begin: datetime = BEGIN) -> list[str]:
     """Give lines of ordinary life."""
     return text(said(n_requests, seed, begin))
 

@@ -10,7 +10,7 @@ from jamais.detectors.rarity import Rarity
 from jamais.detectors.rates import Rates
 from jamais.detectors.silence import Waits, silences
 from jamais.recipes.logs.columns import Columns
-from jamais.recipes.logs.session_scorer import SessionScorer
+from jamais.recipes.logs.session_scorer import LOUD, SessionScorer
 from jamais.recipes.logs.settings import SessionSettings
 from jamais.recipes.logs.surprise import Surprise
 from jamais.recipes.logs.unit import Origins
@@ -78,7 +78,9 @@ class Sessions:
         if not len(rows) or not self.lengths.windows:
             return scores
         order = self.settings.order_weight * self.order.nats(walk.before[rows], walk.event[rows])
-        np.maximum.at(scores, walk.session[rows] - start, order)
+        # What scoring does not look at must not count here either, or p-values would be too large.
+        loud = order > LOUD
+        np.maximum.at(scores, walk.session[rows][loud] - start, order[loud])
         lengths = np.bincount(walk.session[rows] - start, minlength=len(scores))
         grouped = np.flatnonzero(lengths)
         length_nats = self.lengths.nats(np.zeros(len(grouped), dtype=np.int64), lengths[grouped])
