@@ -19,7 +19,7 @@ from jamais.errors import JamaisError
 from jamais.version import __version__
 
 COMMANDS = {
-    "demo": "Judge a recorded incident, as a first look.",
+    "demo": "Judge a recorded incident: nginx, PostgreSQL and Redis, with eight faults made on purpose.",
     "fit": "Learn from scratch what is normal.",
     "score": "Say which rows are unlike anything normal, and why.",
     "watch": "Score a log while it is being written.",
@@ -138,7 +138,8 @@ def run(arguments: Sequence[str]) -> int:
     except click.ClickException as mistake:
         return _tell(mistake.format_message(), getattr(mistake, "ctx", None))
     except JamaisError as mistake:
-        return _tell(str(mistake))
+        # Some carry more than their sentence.
+        return _tell(str(mistake.args[0] if mistake.args else mistake))
     except (KeyboardInterrupt, click.Abort):
         print("\njamais: stopped; nothing was changed", file=sys.stderr)
         return 130

@@ -11,6 +11,7 @@ from typing import IO, TYPE_CHECKING
 from jamais.cli import told
 from jamais.cli.files import opened
 from jamais.cli.verdicts import sinks
+from jamais.cli.verdicts.in_order import InOrder
 from jamais.cli.verdicts.sinks import Sink
 from jamais.cli.verdicts.table import Table
 from jamais.settings import as_tree
@@ -57,12 +58,16 @@ def write(verdicts: Iterable[pl.DataFrame], wanted: Wanted, watcher: Watcher) ->
 
 def _verdicts(format_: str, stack: ExitStack, wanted: Wanted, watcher: Watcher) -> Sink:
     file = stack.enter_context(opened(wanted.out))
+    unit = told.unit_name(as_tree(watcher.settings))
     if format_ == "table":
-        unit = told.unit_name(as_tree(watcher.settings))
         return Table(file, unit=unit, rate=watcher.alarm_rate, top=wanted.top, version=watcher.version)
     sink = _rows(format_, file, wanted.out, stack)
     if wanted.top:
         sink = sinks.Top(wanted.top, sink)
+    elif unit == "sessions":
+        ordered = InOrder(sink)
+        stack.callback(ordered.discard)
+        sink = ordered
     return sinks.Abnormal(sink) if wanted.only_abnormal else sink
 
 

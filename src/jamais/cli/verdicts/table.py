@@ -23,10 +23,13 @@ class Table:
         self._file, self._unit, self._rate = file, unit, rate
         self._top, self._version = top or SHOWN, version
         self._n_rows = 0
+        self._n_alone = 0
         self._stories = Stories()
 
     def add(self, frame: pl.DataFrame) -> None:
         self._n_rows += len(frame)
+        if self._unit == "sessions":
+            self._n_alone += frame["group"].null_count()
         for record in alarms.records(frame, self._version):
             self._stories.add(record)
 
@@ -40,6 +43,8 @@ class Table:
         n, causes = stories.n_alarms, len(stories)
         alarmed = f"{_many(n, 'alarm')} of {_many(causes, 'cause')}" if n else "no alarms"
         yield f"{_many(self._n_rows, self._unit.removesuffix('s'))}, {alarmed} at alarm rate {self._rate:g}"
+        if self._n_alone:
+            yield f"(among them {_many(self._n_alone, 'line')} without a session, judged alone)"
         for story in stories.worst_first()[: self._top]:
             yield ""
             yield from _story(story, width)
