@@ -23,7 +23,8 @@ SEEDS = (0, 1, 2)
 
 
 def main() -> int:
-    rows = [row for name, folder in RECORDINGS.items() for seed in SEEDS for row in judged(name, Path(str(folder)), seed)]
+    runs = ((name, Path(str(folder)), seed) for name, folder in RECORDINGS.items() for seed in SEEDS)
+    rows = [row for run in runs for row in judged(*run)]
     RESULT.parent.mkdir(exist_ok=True)
     with RESULT.open("w", newline="", encoding="utf-8") as file:
         file.write("# python -m benchmarks.quality.incident\n")

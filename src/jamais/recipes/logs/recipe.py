@@ -28,7 +28,7 @@ from jamais.recipes.logs.meaning import Meaning, Said
 from jamais.recipes.logs.quarantine import Quarantine
 from jamais.recipes.logs.scorer import LogScorer
 from jamais.recipes.logs.sessions import Sessions
-from jamais.recipes.logs.settings import LogSettings
+from jamais.recipes.logs.settings import LogSettings, window_size
 from jamais.recipes.logs.surprise import Surprise, meaning_nats
 from jamais.recipes.logs.unit import Origins, Unit
 from jamais.recipes.logs.updates import feed, learn_trusted, learn_unknown
@@ -38,7 +38,7 @@ from jamais.settings import as_tree, override
 from jamais.sources.assembler import RecordAssembler
 from jamais.sources.formats.detect import Profile
 from jamais.sources.reader import RecordReader, open_records
-from jamais.types import CancelToken, Floats, LearnReport, Listener, StateTree, silent
+from jamais.types import NO_TIME, CancelToken, Floats, LearnReport, Listener, StateTree, silent
 
 FEWEST_RECORDS = 100
 
@@ -75,9 +75,7 @@ class LogRecipe:
         recipe = cls(override(LogSettings(), settings), seed)
         learner = Learner(recipe.parser, recipe.slots, recipe.settings)
         learner.read(data, listener, cancel)
-        if learner.facts.records < FEWEST_RECORDS:
-            found = learner.facts.records
-            raise InputError(f"{found} records to fit on: give at least {FEWEST_RECORDS} of normal life")
+        recipe._check(learner)
         texts, counts = recipe.parser.texts, np.bincount(learner.columns().events, minlength=len(recipe.parser))
         encoder = LineEncoder.train(
             texts, counts.tolist(), settings=recipe.settings.encoder, seed=seed, listener=listener, cancel=cancel
@@ -88,6 +86,16 @@ class LogRecipe:
         if recipe.settings.alarms_per_day is not None:
             recipe.alarm_rate = recipe.rate_for(recipe.settings.alarms_per_day)
         return recipe
+
+    def _check(self, learner: Learner) -> None:
+        """Raise InputError when the data that was read cannot be fitted on."""
+        facts, window = learner.facts, self.settings.window
+        if facts.records < FEWEST_RECORDS:
+            raise InputError(f"{facts.records} records to fit on: give at least {FEWEST_RECORDS} of normal life")
+        if window and window_size(window)[1] and facts.last_time == NO_TIME:
+            raise InputError(f"window {window} needs times, found none: count lines instead, for example window 20")
+        if self.settings.group_by and facts.counts.get("without_group", 0) == facts.records:
+            raise InputError(f"group_by {self.settings.group_by!r} matches none of {facts.records:,} records")
 
     def learned(
         self, data: Any, trust: str = "normal", listener: Listener = silent, cancel: CancelToken | None = None

@@ -12,6 +12,7 @@ from jamais.detectors.order import Order
 from jamais.detectors.rates import Rates
 from jamais.detectors.silence import Waits, silences
 from jamais.recipes.logs.batch import Batch, Judged, Reason, join
+from jamais.recipes.logs.clock import latest_times
 from jamais.recipes.logs.open_sessions import (
     FIRST_LINE,
     FIRST_ROW,
@@ -83,7 +84,7 @@ class SessionScorer:
         self._open.follow(batch, grouped, places, created, row)
         self._step(places, events.tolist())
         self._note_loud(batch, grouped, places, before)
-        self.now = max(self.now, int(batch.records.time.max(initial=NO_TIME)))
+        self.now = int(latest_times(batch.records.time, self.now)[-1])
         return join([self._lone(batch, lone, row), self._close_some()])
 
     def flush(self) -> Iterator[Judged]:

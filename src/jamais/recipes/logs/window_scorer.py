@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 import numpy as np
 
 from jamais.recipes.logs.batch import Batch, Judged, Reason, join
+from jamais.recipes.logs.clock import latest_times
 from jamais.recipes.logs.rate_judge import NOTHING_ODD, Odd, RateJudge
 from jamais.recipes.logs.surprise import Surprise
 from jamais.types import NO_TIME, Ints, StateTree
@@ -43,7 +44,7 @@ class WindowScorer:
         done: list[Judged | None] = []
         for start, end in zip(np.r_[0, cuts].tolist(), np.r_[cuts, len(numbers)].tolist(), strict=True):
             number = int(numbers[start])
-            if self._open is not None and number > self._open.number:
+            if self._open is not None and number != self._open.number:
                 done.extend(self._close(number))
             if self._open is None:
                 self._open = Window(number)
@@ -74,7 +75,7 @@ class WindowScorer:
             numbers = (self._seen + np.arange(len(batch.events))) // self.width
             self._seen += len(batch.events)
             return numbers
-        times = np.maximum.accumulate(np.r_[self._latest, batch.records.time])[1:]
+        times = latest_times(batch.records.time, self._latest)
         self._latest = int(times[-1])
         return np.where(times == NO_TIME, 0, times // self.width)
 
@@ -83,7 +84,7 @@ class WindowScorer:
         done = [self._judged(self._open)]
         self._whole = True
         if self.judge is not None:
-            for number in range(self._open.number + 1, min(until, self._open.number + 1 + MOST_EMPTY)):
+            for number in range(self._open.number + 1, min(until, self._open.number + MOST_EMPTY)):
                 done.append(self._judged(Window(number, self._open.last_row, self._open.last_line)))
         self._open = None
         return done

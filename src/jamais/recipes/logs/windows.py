@@ -6,12 +6,13 @@ import numpy as np
 
 from jamais.detectors.rarity import Rarity
 from jamais.detectors.rates import Rates
+from jamais.recipes.logs.clock import latest_times
 from jamais.recipes.logs.columns import Columns
 from jamais.recipes.logs.rate_judge import RateJudge
 from jamais.recipes.logs.settings import window_size
 from jamais.recipes.logs.surprise import Surprise
 from jamais.recipes.logs.unit import Origins
-from jamais.recipes.logs.window_scorer import WindowScorer
+from jamais.recipes.logs.window_scorer import MOST_EMPTY, WindowScorer
 from jamais.types import NO_TIME, Floats, Ints, StateTree
 
 
@@ -46,12 +47,11 @@ class Windows:
         """Give the window of each record `[n]`, never going back; windows of time count the empty ones."""
         if not self.timed:
             return np.arange(len(columns)) // self.width
-        times = np.array(columns.times)
-        known = times != NO_TIME
-        times[~known] = 0
-        latest = np.maximum.accumulate(np.where(known, times, NO_TIME))
-        number = latest // self.width
-        return number - number[0] if len(number) else number
+        times = latest_times(np.asarray(columns.times), NO_TIME)
+        number = np.where(times == NO_TIME, 0, times // self.width)
+        steps = np.diff(number, prepend=number[:1])
+        # A clock that was set back opens a new window; a gap of days is a gap, not days of empty windows.
+        return np.cumsum(np.where(steps < 0, 1, np.minimum(steps, MOST_EMPTY)))
 
     def _count(self, window: Ints, event: Ints, n_windows: int, start: int, extra: Floats) -> Floats:
         self.rarity.grow(len(extra))
