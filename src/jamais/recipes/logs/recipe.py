@@ -41,6 +41,7 @@ from jamais.sources.reader import RecordReader, open_records
 from jamais.types import NO_TIME, CancelToken, Floats, LearnReport, Listener, StateTree, silent
 
 FEWEST_RECORDS = 100
+FEWEST_CALIBRATION_ROWS = 3
 
 
 class LogRecipe:
@@ -83,6 +84,7 @@ class LogRecipe:
         memory = CoverMemory(recipe.settings.memory.capacity)
         recipe._meaning = Meaning(encoder, memory, recipe.settings.severity, recipe.settings.memory.n_neighbors)
         recipe.take(learner, recipe.settings.calibration_share)
+        recipe._check_rows()
         if recipe.settings.alarms_per_day is not None:
             recipe.alarm_rate = recipe.rate_for(recipe.settings.alarms_per_day)
         return recipe
@@ -96,6 +98,15 @@ class LogRecipe:
             raise InputError(f"window {window} needs times, found none: count lines instead, for example window 20")
         if self.settings.group_by and facts.counts.get("without_group", 0) == facts.records:
             raise InputError(f"group_by {self.settings.group_by!r} matches none of {facts.records:,} records")
+
+    def _check_rows(self) -> None:
+        """Raise InputError when there are too few rows to calibrate on."""
+        if self.calibration.n_rows < FEWEST_CALIBRATION_ROWS:
+            kind = "sessions" if self.settings.group_by else f"windows of {self.settings.window}"
+            fewest = round(FEWEST_CALIBRATION_ROWS / self.settings.calibration_share)
+            raise InputError(
+                f"{self.facts.rows} {kind} to fit on: give at least {fewest}, or shorter windows, or no grouping"
+            )
 
     def learned(
         self, data: Any, trust: str = "normal", listener: Listener = silent, cancel: CancelToken | None = None

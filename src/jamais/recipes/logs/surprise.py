@@ -26,6 +26,8 @@ def meaning_nats(readings: Readings) -> Floats:
     return MEANING_NATS * ((readings.novelty + readings.tone) / 2.0 - 0.5) + UNKNOWN_NATS * readings.unknown
 
 
+FOREIGN = 0.2
+"""Share of unknown characters from which a reason mentions them."""
 TROUBLE = 0.5
 """Tone quantile above which a reason mentions the tone."""
 
@@ -77,7 +79,7 @@ class Surprise:
         words = self.meaning.words(text) if self.readings[event][1] > TROUBLE else []
         trouble = f"; sounds like trouble ({', '.join(words)})" if words else ""
         unknown = self.readings[event][2]
-        foreign = f"; {unknown:.0%} of it in characters never seen" if unknown > 0 else ""
+        foreign = f"; {unknown:.0%} of it in characters never seen" if unknown >= FOREIGN else ""
         return f"never seen: {text}{trouble}{foreign}"
 
     def explain(self, event: int) -> dict[str, object]:
