@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+import weakref
 from dataclasses import dataclass
 from typing import IO
 
@@ -29,6 +30,8 @@ class Spool:
 
     def __init__(self) -> None:
         self._files: list[IO[bytes]] = [tempfile.TemporaryFile() for _ in range(3)]  # noqa: SIM115 closed below
+        # Reading may end in an error anywhere: the files go when nobody holds the spool any more.
+        self._closing = weakref.finalize(self, _close, self._files)
         self._group_numbers: dict[bytes, int] = {}
         self.n_records = 0
 
@@ -51,6 +54,16 @@ class Spool:
             arrays.append(np.memmap(file, dtype=dtype, mode="r") if self.n_records else np.empty(0, dtype))
         return Columns(arrays[0], arrays[1], arrays[2], list(self._group_numbers))
 
+    def __enter__(self) -> Spool:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
     def close(self) -> None:
-        for file in self._files:
-            file.close()
+        self._closing()
+
+
+def _close(files: list[IO[bytes]]) -> None:
+    for file in files:
+        file.close()

@@ -1,0 +1,172 @@
+"""Does every public detector, memory and watcher keep its contract, and would a broken one be noticed?"""
+
+from __future__ import annotations
+
+import inspect
+import pkgutil
+from collections.abc import Callable
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from tests.reference import small_log
+
+import jamais
+import jamais.detectors
+import jamais.memory
+from jamais import registry
+from jamais.detectors.knn import KNN
+from jamais.memory import CoverMemory
+from jamais.testing import (
+    DETECTOR_CHECKS,
+    MEMORY_CHECKS,
+    WATCHER_CHECKS,
+    DetectorCase,
+    MemoryCase,
+    WatcherCase,
+    digest,
+)
+
+WIDTH, N = 7, 90
+
+
+def rows(n: int, seed: int) -> np.ndarray:
+    return np.random.default_rng(seed).normal(size=(n, WIDTH)).astype(np.float32)
+
+
+DETECTORS: dict[str, Callable[[], Any]] = {
+    "KNN": lambda: KNN(n_neighbors=3),
+    "KNN cosine mean": lambda: KNN(n_neighbors=4, metric="cosine", method="mean"),
+    "KNN bounded": lambda: KNN(n_neighbors=3, memory=40),
+}
+MEMORIES: dict[str, Callable[[], Any]] = {
+    "CoverMemory": lambda: CoverMemory(capacity=24),
+    "CoverMemory with a radius": lambda: CoverMemory(capacity=24, radius=1.0),
+}
+EXEMPT = {
+    # Streams of counts and p-values, not rows -> score [n]: each has a slow twin of its own in tests/detectors.
+    "Bags", "Calibration", "Order", "Rarity", "Rates", "Waits",
+    # An index over fixed rows: it remembers nothing.
+    "NearestRows",
+    # The columns inside CoverMemory.
+    "Exemplars",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("check", DETECTOR_CHECKS, ids=lambda check: check.__name__)
+@pytest.mark.parametrize("name", DETECTORS)
+def test_detector(name: str, check: Callable[[DetectorCase], None]) -> None:
+    check(DetectorCase(DETECTORS[name], rows(N, 0), rows(20, 1)))
+
+
+@pytest.mark.parametrize("check", MEMORY_CHECKS, ids=lambda check: check.__name__)
+@pytest.mark.parametrize("name", MEMORIES)
+def test_memory(name: str, check: Callable[[MemoryCase], None]) -> None:
+    check(MemoryCase(MEMORIES[name], rows(N, 0)))
+
+
+@pytest.mark.parametrize("check", WATCHER_CHECKS, ids=lambda check: check.__name__)
+@pytest.mark.parametrize("mode", small_log.MODES)
+def test_watcher(mode: str, check: Callable[[WatcherCase], None], tmp_path: Path) -> None:
+    def make() -> Any:
+        settings = {**small_log.TINY, **small_log.MODES[mode]}
+        return jamais.fit(small_log.normal(150), kind="logs", settings=settings)
+
+    def reload(watcher: Any) -> Any:
+        watcher.save(tmp_path / "kept")
+        return jamais.load(tmp_path / "kept")
+
+    check(WatcherCase(make, reload, small_log.today(40), small_log.normal(40, seed=9)))
+
+
+def public(package: Any) -> set[str]:
+    found = set()
+    for module in pkgutil.walk_packages(package.__path__, package.__name__ + "."):
+        for name, one in inspect.getmembers(import_module(module.name), inspect.isclass):
+            if one.__module__ == module.name and not name.startswith("_"):
+                found.add(name)
+    return found
+
+
+def test_no_public_detector_or_memory_is_left_out() -> None:
+    checked = {name.split()[0] for name in (*DETECTORS, *MEMORIES)}
+    assert public(jamais.detectors) | public(jamais.memory) == checked | EXEMPT
+
+
+def test_every_registered_kind_of_watcher_is_checked() -> None:
+    assert registry.names() == ["logs"]
+
+
+class Forgetful(KNN):
+    """Breaks every promise that a detector makes, one at a time."""
+
+    def __init__(self, broken: str) -> None:
+        super().__init__(n_neighbors=3)
+        self.broken = broken
+        self.given: list[Any] = []
+
+    def decision_function(self, X: Any) -> Any:
+        scores = super().decision_function(X)
+        if self.broken == "score_is_pure":
+            self.memory.add(np.asarray(X))
+        if self.broken == "a_row_alone_is_a_row_in_a_batch":
+            scores = scores * np.float64(1 + 1e-15 * len(X))
+        if self.broken == "made_twice_it_is_the_same":
+            scores = scores + id(self) % 1009
+        return scores
+
+    def partial_fit(self, X: Any, y: object = None, **more: Any) -> Any:
+        if self.broken == "inputs_are_untouched_and_not_kept":
+            X[0, 0] += 1
+        for tree in self.given:
+            tree["threshold"] += 1
+        return super().partial_fit(X, y, **more)
+
+    def state_dict(self) -> Any:
+        tree = super().state_dict()
+        if self.broken == "a_state_is_a_copy":
+            self.given.append(tree)
+        if self.broken == "saved_and_loaded_it_goes_on_as_if_never_stopped":
+            tree["memory"]["rows"] = tree["memory"]["rows"][::-1].copy()
+        return tree
+
+
+@pytest.mark.parametrize("check", DETECTOR_CHECKS, ids=lambda check: check.__name__)
+def test_a_broken_detector_is_noticed(check: Callable[[DetectorCase], None]) -> None:
+    made = []
+
+    def make() -> Any:
+        made.append(Forgetful(check.__name__))  # all are kept, or two might have the same id
+        return made[-1]
+
+    with pytest.raises(AssertionError):
+        check(DetectorCase(make, rows(N, 0), rows(20, 1)))
+
+
+def test_a_memory_that_grows_for_ever_is_noticed() -> None:
+    class Growing(CoverMemory):
+        def __len__(self) -> int:
+            return super().__len__() + self.n_seen // 30
+
+    (capacity, *_) = MEMORY_CHECKS
+    with pytest.raises(AssertionError, match=r"may hold 24|gives"):
+        capacity(MemoryCase(lambda: Growing(24), rows(N, 0)))
+
+
+def test_a_digest_tells_states_apart_by_every_bit() -> None:
+    tree = {"a": np.zeros(3), "b": [1, "x", None, True], "c": 0.0}
+    same = {"c": 0.0, "b": [1, "x", None, True], "a": np.zeros(3)}
+    assert digest(tree) == digest(same)
+    for other in (
+        {**tree, "a": np.zeros(3, np.float32)},
+        {**tree, "a": np.zeros((3, 1))},
+        {**tree, "c": -0.0},
+        {**tree, "c": 0},
+        {**tree, "b": [1, "x", None]},
+        {**tree, "d": None},
+    ):
+        assert digest(other) != digest(tree)
+    with pytest.raises(AssertionError, match="set"):
+        digest({"a": {1}})
