@@ -6,8 +6,8 @@ import contextlib
 import os
 import random
 import re
-import resource
 import signal
+import subprocess
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -173,12 +173,18 @@ def _full_disk(stack: Stack) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _short_files(stack: Stack) -> Iterator[None]:
-    pids = [stack.pid("redis"), *_workers(stack.pid("app"))]
-    short = (1024, resource.RLIM_INFINITY)
-    before = {pid: resource.prlimit(pid, resource.RLIMIT_FSIZE, short) for pid in pids}
+    _limit_files(stack, "1024:")
     try:
         yield
     finally:
-        for pid, limits in before.items():
-            with contextlib.suppress(ProcessLookupError):
-                resource.prlimit(pid, resource.RLIMIT_FSIZE, limits)
+        _limit_files(stack, "unlimited:")
+
+
+def _limit_files(stack: Stack, limit: str) -> None:
+    """Set how long files may become; as the service's own user, for root may lack the right to."""
+    groups = {"redis": [stack.pid("redis")], "www-data": _workers(stack.pid("app"))}
+    for user, pids in groups.items():
+        for pid in pids:
+            command = ["prlimit", "--pid", str(pid), f"--fsize={limit}"]
+            who = user if stack.root else None
+            subprocess.run(command, check=False, user=who, group=who, extra_groups=[] if who else None)

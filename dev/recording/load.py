@@ -207,16 +207,14 @@ class Routine:
         return every * self.pace * self.chance.uniform(0.7, 1.3)
 
     def _save(self) -> None:
-        client = self.stack.redis()
-        with contextlib.suppress(Exception):  # a save that is already running is refused: as good
-            client.call("BGSAVE")
-        client.close()
+        self._redis("BGSAVE")  # one that is already running refuses another: as good
 
     def _letter(self) -> None:
-        client = self.stack.redis()
-        with contextlib.suppress(Exception):
-            client.call("RPUSH", "mail", "letter")
-        client.close()
+        self._redis("RPUSH", "mail", "letter")
+
+    def _redis(self, *words: str) -> None:
+        with contextlib.suppress(OSError, RespError), contextlib.closing(self.stack.redis()) as client:
+            client.call(*words)
 
     def _sql(self, text: str) -> None:
         with contextlib.suppress(psycopg.Error), self.stack.admin() as database:
