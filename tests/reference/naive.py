@@ -14,7 +14,7 @@ from typing import NamedTuple
 Nats = float
 
 
-def p_value(kept: Sequence[float], score: float, tail: float = 0.1, smallest_scale: float = 0.1) -> tuple[float, bool]:
+def p_value(kept: Sequence[float], score: float, tail: float = 0.1, smallest_scale: float = 0.5) -> tuple[float, bool]:
     """Give (1 + how many kept scores reach `score`) / (n + 1), beyond the highest an exponential tail."""
     n, highest = len(kept), max(kept)
     if score <= highest:

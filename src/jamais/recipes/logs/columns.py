@@ -9,7 +9,7 @@ from typing import IO
 
 import numpy as np
 
-from jamais.types import Codes, Ints
+from jamais.types import Bools, Codes, Ints
 
 
 @dataclass(frozen=True)
@@ -20,6 +20,10 @@ class Columns:
     times: Ints
     groups: Codes
     group_names: list[bytes]
+    held: Bools | None = None
+    """[n] records that must not be learned; None = all may. Where they stand still tells windows from one another."""
+    held_windows: tuple[int, ...] = ()
+    """Windows, numbered from the first, that must not be learned: empty ones, too, may be abnormal."""
 
     def __len__(self) -> int:
         return len(self.events)

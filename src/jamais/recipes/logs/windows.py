@@ -13,7 +13,7 @@ from jamais.recipes.logs.settings import window_size
 from jamais.recipes.logs.surprise import Surprise
 from jamais.recipes.logs.unit import Origins
 from jamais.recipes.logs.window_scorer import MOST_EMPTY, WindowScorer
-from jamais.types import NO_TIME, Floats, Ints, StateTree
+from jamais.types import NO_TIME, Codes, Floats, Ints, StateTree
 
 
 class Windows:
@@ -32,16 +32,28 @@ class Windows:
     def calibrate(self, columns: Columns, share: float, extra: Floats, origins: Origins) -> Floats:
         """Learn all of `columns` and give the scores that its last `share` of windows had when they came."""
         source_of = origins.source_of
-        number = self._numbers(columns)
-        n_windows = int(number[-1]) + 1 if len(number) else 0
+        number, events, n_windows = self._allowed(columns)
         start = round(n_windows * (1.0 - share))
-        window, event, count = _pairs(number, np.asarray(columns.events))
+        window, event, count = _pairs(number, events)
         rarity = self._count(window, event, n_windows, start, extra)
         earlier = window < start
         self._learn_rates(window[earlier], event[earlier], count[earlier], range(1, start), source_of)
         rates = self._rate_scores(window, event, count, range(start, n_windows), source_of)
-        self._learn_rates(window[~earlier], event[~earlier], count[~earlier], range(start, n_windows - 1), source_of)
+        later = range(max(start, 1), n_windows - 1)
+        self._learn_rates(window[~earlier], event[~earlier], count[~earlier], later, source_of)
         return np.maximum(rarity, rates)
+
+    def _allowed(self, columns: Columns) -> tuple[Ints, Codes, int]:
+        """Give window and event of each record that may be learned, and how many windows there are of them."""
+        number, events = self._numbers(columns), np.asarray(columns.events)
+        n_windows = int(number[-1]) + 1 if len(number) else 0
+        if columns.held is None:
+            return number, events, n_windows
+        allowed = np.ones(n_windows, dtype=bool)
+        allowed[list(columns.held_windows)] = False
+        inside = ~columns.held & allowed[number]
+        # What is left moves together: a window that is not there was not an empty one.
+        return (np.cumsum(allowed) - 1)[number[inside]], events[inside], int(allowed.sum())
 
     def _numbers(self, columns: Columns) -> Ints:
         """Give the window of each record `[n]`, never going back; windows of time count the empty ones."""
@@ -85,7 +97,7 @@ class Windows:
             return scores
         judge = self.judge(source_of)
         bounds = np.searchsorted(window, np.arange(wanted.start, wanted.stop + 1))
-        for i in range(len(wanted) - 1):  # the last window is seen in part
+        for i in range(int(wanted.start == 0), len(wanted) - 1):  # the first window and the last are seen in part
             part = slice(bounds[i], bounds[i + 1])
             scores[i] = judge.loudest(event[part], count[part]).nats
         return scores
@@ -115,7 +127,7 @@ class Windows:
         self.source_rates.load_state_dict(tree["source_rates"])
 
 
-def _pairs(window: Ints, events: Ints) -> tuple[Ints, Ints, Ints]:
+def _pairs(window: Ints, events: Codes) -> tuple[Ints, Ints, Ints]:
     """Give window, event and count, one row per distinct pair, ordered by window."""
     width = int(events.max(initial=0)) + 1
     pairs, counts = np.unique(window.astype(np.int64) * width + events, return_counts=True)
