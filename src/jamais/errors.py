@@ -51,7 +51,11 @@ class StaleVersionError(StateError):
 
 
 class RefusedUpdateError(JamaisError):
-    """A guarded update broke a stated limit; nothing was changed."""
+    """A guarded update broke a stated limit; nothing was changed. `report` has the figures, where there are any."""
+
+    def __init__(self, message: str, report: object = None) -> None:
+        super().__init__(message)
+        self.report = report
 
 
 class MissingExtraError(JamaisError, ImportError):

@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 from jamais.errors import SettingsError
 
 T = TypeVar("T")
+YES, NO = ("true", "yes", "on", "1"), ("false", "no", "off", "0")
 
 
 def override(settings: T, changes: Mapping[str, Any]) -> T:
@@ -20,9 +21,7 @@ def override(settings: T, changes: Mapping[str, Any]) -> T:
     Text values are read as the field's type, as they come from `--set`. Raises SettingsError for an unknown name
     (with the nearest known one) or a value of the wrong type.
     """
-    for name, value in _nested(changes).items():
-        settings = _with(settings, name, value, name)
-    return settings
+    return _changed(settings, changes, "")
 
 
 def as_tree(settings: Any) -> dict[str, Any]:
@@ -47,25 +46,32 @@ def _nested(changes: Mapping[str, Any]) -> dict[str, Any]:
     return tree
 
 
-def _with(settings: Any, name: str, value: Any, path: str) -> Any:
+def _changed(settings: T, changes: Mapping[str, Any], path: str) -> T:
+    """Change all named fields at once: some values make sense only together."""
+    values = {name: _value(settings, name, value, path + name) for name, value in _nested(changes).items()}
+    try:
+        return dataclasses.replace(settings, **values)  # type: ignore[type-var]
+    except ValueError as error:
+        given = ", ".join(f"{path}{name} = {value!r}" for name, value in values.items() if not _is_group(value))
+        raise SettingsError(f"setting {given}: {error}") from error
+
+
+def _value(settings: Any, name: str, value: Any, path: str) -> Any:
     hints = typing.get_type_hints(type(settings))
     if name not in hints:
         near = difflib.get_close_matches(name, hints, n=1)
         hint = f"did you mean {near[0]!r}?" if near else f"there are: {', '.join(hints)}"
         raise SettingsError(f"no setting {path!r}: {hint}")
     current = getattr(settings, name)
-    if dataclasses.is_dataclass(current) and not isinstance(current, type):
-        if not isinstance(value, Mapping):
-            raise SettingsError(f"setting {path!r} is a group: set one of its fields, e.g. {path}.{_first(current)}")
-        for inner, inner_value in _nested(value).items():
-            current = _with(current, inner, inner_value, f"{path}.{inner}")
-        value = current
-    else:
-        value = _read(hints[name], value, path)
-    try:
-        return dataclasses.replace(settings, **{name: value})
-    except ValueError as error:
-        raise SettingsError(f"setting {path} = {value!r}: {error}") from error
+    if not _is_group(current):
+        return _read(hints[name], value, path)
+    if not isinstance(value, Mapping):
+        raise SettingsError(f"setting {path!r} is a group: set one of its fields, e.g. {path}.{_first(current)}")
+    return _changed(current, value, f"{path}.")
+
+
+def _is_group(value: Any) -> bool:
+    return dataclasses.is_dataclass(value) and not isinstance(value, type)
 
 
 def _first(settings: Any) -> str:
@@ -82,7 +88,7 @@ def _read(kind: Any, value: Any, path: str) -> Any:
     for option in (o for o in options if o is not type(None)):
         try:
             return _convert(option, value)
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, OverflowError):  # int(inf) is the last one
             continue
     raise SettingsError(f"setting {path} wants {_name(kind)}, got {value!r}")
 
@@ -93,17 +99,16 @@ def _convert(kind: Any, value: Any) -> Any:
         inner = typing.get_args(kind)[0]
         return tuple(_convert(inner, item) for item in items)
     if kind is bool:
-        words = {"true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False}
-        if isinstance(value, bool):
-            return value
-        return {**words}[str(value).lower()] if str(value).lower() in words else _refuse()
+        word = str(value).lower()
+        return word in YES if word in YES + NO else _refuse()
     if kind is int:
         number = float(value)
         return int(number) if not isinstance(value, bool) and number == int(number) else _refuse()
     if kind is float:
         return float(value)
     if kind is str:
-        return value if isinstance(value, str) else _refuse()
+        # A window of 20 lines may be written as the number it is.
+        return str(value) if isinstance(value, str | int) and not isinstance(value, bool) else _refuse()
     raise TypeError(kind)
 
 
@@ -130,6 +135,6 @@ def microseconds(duration: str) -> int:
         length = float(number) * UNITS[unit]
     except (ValueError, KeyError):
         raise SettingsError(f"no duration: {duration!r}; write a number and a unit, like 60s, 5m or 1h") from None
-    if not 0 < length < 1e10:
-        raise SettingsError(f"duration {duration!r} is out of range: wanted more than 0 and at most 300 years")
+    if not 1e-6 <= length < 1e10:
+        raise SettingsError(f"duration {duration!r} is out of range: wanted a microsecond or more, at most 300 years")
     return round(length * 1e6)

@@ -18,6 +18,8 @@ class Scorer(Protocol):
 
     def end(self, names: list[str]) -> pl.DataFrame | None: ...
 
+    def tick(self, passed: int) -> pl.DataFrame | None: ...
+
     def flush(self) -> Iterator[pl.DataFrame]: ...
 
     def empty(self) -> pl.DataFrame: ...
@@ -63,6 +65,11 @@ class Stream:
     def pause(self) -> pl.DataFrame:
         """Say that nothing came for a moment: a record that was held back because it might go on is over."""
         return self._score(self._assembler.flush())
+
+    def tick(self, seconds: float) -> pl.DataFrame:
+        """Say that nothing came for so many seconds since the last record: windows end, silent sessions close."""
+        frame = self._scorer.tick(round(seconds * 1e6))
+        return self._scorer.empty() if frame is None else frame
 
     def end(self, names: list[str]) -> pl.DataFrame:
         """Close the named sessions now."""

@@ -6,11 +6,11 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from jamais.errors import InputError, RefusedUpdateError, SettingsError
+from jamais.errors import Cancelled, InputError, JamaisError, RefusedUpdateError, SettingsError, StateError
 from jamais.persistence import VersionInfo, VersionStore
 from jamais.settings import microseconds
 from jamais.stream import Assembler, Scorer, Stream
-from jamais.types import CancelToken, LearnReport, Listener, StateTree, silent
+from jamais.types import CancelToken, Event, LearnReport, Listener, StateTree, silent
 
 if TYPE_CHECKING:
     import polars as pl
@@ -97,7 +97,8 @@ class Watcher:
         self, data: Any, on_event: Listener = silent, cancel: CancelToken | None = None
     ) -> Iterator[pl.DataFrame]:
         """Give the verdicts of `data` frame by frame, as they are decided; memory stays bounded."""
-        return scored(self._recipe, data, on_event, cancel)
+        recipe = self._recipe
+        return scored(recipe, recipe.batches(data), on_event, cancel)
 
     def stream(self, idle: str | None = None) -> Stream:
         """Give what scores data as it comes; sessions close after `idle` ("5m") of silence."""
@@ -115,7 +116,7 @@ class Watcher:
         """Learn from more data, all of it or nothing.
 
         `trust="normal"`: you vouch for the data, novel rows enter. `trust="unknown"`: rows that look normal refresh
-        counts, the others wait in quarantine. Raises RefusedUpdateError, its report in `args[1]`, when the update
+        counts, the others wait in quarantine. Raises RefusedUpdateError, with its `report`, when the update
         would break a limit; `dry_run` measures and changes nothing.
         """
         if trust not in ("normal", "unknown"):
@@ -190,12 +191,11 @@ class Watcher:
         return self._store
 
 
-def scored(recipe: Recipe, data: Any, listener: Listener, cancel: CancelToken | None) -> Iterator[pl.DataFrame]:
-    """Score data in one pass."""
-    from jamais.errors import Cancelled
-    from jamais.types import Event
-
-    scorer, reader = recipe.scorer(), recipe.batches(data)
+def scored(
+    recipe: Recipe, reader: Any, listener: Listener, cancel: CancelToken | None = None
+) -> Iterator[pl.DataFrame]:
+    """Score what an opened reader gives, in one pass."""
+    scorer = recipe.scorer()
     n_records = 0
     for batch in reader:
         if cancel is not None and cancel.cancelled:
@@ -212,7 +212,13 @@ def recipe_of(tree: StateTree, kind: str) -> Recipe:
     """Build the recipe of a saved state."""
     from jamais import registry
 
-    recipe: Recipe = registry.find(kind).from_state(tree)
+    try:
+        recipe: Recipe = registry.find(kind).from_state(tree)
+    except (KeyError, TypeError, ValueError, IndexError, AttributeError) as wrong:
+        if isinstance(wrong, JamaisError):
+            raise
+        said = f"{type(wrong).__name__}: {wrong}"
+        raise StateError(f"this state was written by another jamais ({said}): fit again, or use that one") from wrong
     return recipe
 
 

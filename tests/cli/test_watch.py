@@ -56,6 +56,9 @@ class Recorded:
         self.calls.append("flush")
         return self.nothing
 
+    def tick(self, seconds: float) -> pl.DataFrame:
+        return self.nothing
+
     def end(self, names: list[str]) -> pl.DataFrame:
         self.calls.append(names)
         return self.nothing

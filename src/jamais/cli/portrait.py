@@ -101,10 +101,13 @@ def lines(known: Facts) -> Iterator[tuple[str, str]]:
 
 
 def _calibrated(tree: StateTree) -> Facts:
-    from jamais.watcher import recipe_of
+    from jamais.detectors.calibration import Calibration
+    from jamais.recipes.logs.facts import Facts as LogFacts
 
-    recipe: Any = recipe_of(tree, "logs")
-    return {"threshold": recipe.calibration.threshold(recipe.alarm_rate), "meaning": recipe.meaning_of_rate()}
+    calibration, rate = Calibration(), tree["alarm_rate"]
+    calibration.load_state_dict(tree["calibration"])
+    meaning = LogFacts(**tree["facts"]).meaning_of_rate(rate, calibration)
+    return {"threshold": calibration.threshold(rate), "meaning": meaning}
 
 
 def _people(known: Facts) -> Iterator[tuple[str, str]]:

@@ -84,7 +84,9 @@ def saved(
                 hint = "" if rebase else f": jamais learn {shlex.quote(folder)} … --rebase learns again on top"
                 raise StaleVersionError(f"{stale}{hint}") from stale
         except RefusedUpdateError as refused:
-            report = refused.args[1]
+            if not isinstance(refused.report, LearnReport):
+                raise
+            report = refused.report
             click.echo(str(report), err=True)
             broken = [f"{one.name} {one.value:.3g}, at most {one.limit:.3g}" for one in report.checks if not one.passed]
             raise RefusedUpdateError(f"refused, nothing was changed: {'; '.join(broken)}", report) from refused

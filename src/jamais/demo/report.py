@@ -66,10 +66,11 @@ def _summary(result: DemoResult) -> str:
 
 
 def _learned(result: DemoResult) -> str:
-    recipe = result.watcher.recipe
+    watcher = result.watcher
+    meaning = watcher.recipe.meaning_of_rate()
     return (
         f"{result.incident.n_lines:,} lines were recorded. What came before the first fault was learned, nothing of "
-        f"the rest. Windows of {WINDOW.seconds} s; alarm rate {result.watcher.alarm_rate:g}: {recipe.meaning_of_rate()}."
+        f"the rest. Windows of {WINDOW.seconds} s; alarm rate {watcher.alarm_rate:g}: {meaning}."
     )
 
 

@@ -9,6 +9,7 @@ from jamais.types import Floats, Ints, StateTree
 START = -1
 """Stands before the first event of a session."""
 PAIR_BITS = 24
+MOST_IN_TABLE = 1_000
 
 
 class Order:
@@ -38,6 +39,13 @@ class Order:
         share = (_at(self._share, after) + self._n_kinds / (self._n_kinds + 20.0)) / (self._n + self._n_kinds)
         backed_off = np.where(total > 0, (pair + kinds * share) / np.maximum(total + kinds, 1.0), share)
         return -np.log(backed_off)
+
+    def table(self, n_events: int) -> Floats | None:
+        """Give the surprise of every pair of events, `[n_events + 1, n_events]` with START first; None if too many."""
+        if n_events > MOST_IN_TABLE:
+            return None
+        before, after = np.meshgrid(np.arange(-1, n_events), np.arange(n_events), indexing="ij")
+        return self.nats(before.ravel(), after.ravel()).reshape(n_events + 1, n_events)
 
     def fold(self, canonical: Ints) -> None:
         """Rename events: `canonical: [n]` names the survivor of each."""

@@ -9,7 +9,7 @@ chunks nor on the way a line went.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from itertools import islice, repeat
 
 import numpy as np
@@ -26,6 +26,7 @@ _FIRST_KEPT = -2  # entry -2 - j: read the numbers that stay words with the j-th
 _NO_DIGITS = {ord(str(d)): None for d in range(10)}
 _WINDOW = 4096  # lines that must have passed before a share of misses means anything
 _TOO_MANY = 0.2  # share of misses from which cutting ids out of every chunk is the cheaper way
+_MANY = 1024  # records looked at in one chunk from which having them all is cheaper
 _RETRY = 64  # chunks after which the plain way gets another chance
 
 Resolve = Callable[[int], int]
@@ -53,7 +54,7 @@ class LineMemo:
         self._cutting = False
         self._chunks = self._lines = self._same_but_ids = 0
 
-    def codes(self, blob: bytes, raw: list[bytes], resolve: Resolve) -> Codes:
+    def codes(self, blob: bytes, raw: Sequence[bytes], resolve: Resolve) -> Codes:
         """Return the code of every record of `raw`, [n] int32.
 
         `blob` is `b"\\n".join(raw)`, line ends inside a record as `\\x1f`. `resolve(i)` gives the code of
@@ -69,7 +70,7 @@ class LineMemo:
             return np.concatenate([first, second])
         return self._chunk(blob, raw, resolve)
 
-    def _chunk(self, blob: bytes, raw: list[bytes], resolve: Resolve) -> Codes:
+    def _chunk(self, blob: bytes, raw: Sequence[bytes], resolve: Resolve) -> Codes:
         self._choose_way()
         table = self._cut if self._cutting else self._plain
         keys = (_without_ids(blob) if self._cutting else blob).translate(None, DIGITS).split(b"\n")
@@ -78,7 +79,10 @@ class LineMemo:
         places = np.fromiter(map(table.get, keys, repeat(_MISS)), np.int64, len(keys))
         self._lines += len(raw)
         get, kept = table.get, self._kept
-        for i in np.flatnonzero(places < 0).tolist():
+        missing = np.flatnonzero(places < 0).tolist()
+        if len(missing) > _MANY:
+            raw = raw[:]  # a sequence that cuts out records one by one gives all at once
+        for i in missing:
             entry = get(keys[i], _MISS)
             if entry == _MISS:
                 entry = table[keys[i]] = self._entry(i, raw[i], resolve)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Protocol
+from typing import Protocol, overload
 
 import numpy as np
 
@@ -66,6 +66,11 @@ class Records:
             whole = [one.replace(LINE_JOIN, b"\n") for one in whole]
         return whole
 
+    @property
+    def each(self) -> Sequence[bytes]:
+        """The records as `raw` has them, cut out one by one when asked for: for whoever looks at few of them."""
+        return _Each(self)
+
     def head(self, i: int) -> Head:
         """Split record `i` into message, level, source, host and fields."""
         return self._view.head(i, self._record(i))
@@ -87,3 +92,22 @@ class Records:
         if not 0 <= i < len(self):
             raise IndexError(f"this batch holds {len(self)} records, asked for number {i}")
         return self.blob[int(self._starts[i]) : int(self._starts[i + 1]) - 1]
+
+
+class _Each(Sequence[bytes]):
+    def __init__(self, records: Records) -> None:
+        self._records = records
+
+    def __len__(self) -> int:
+        return len(self._records)
+
+    @overload
+    def __getitem__(self, i: int) -> bytes: ...
+
+    @overload
+    def __getitem__(self, i: slice) -> Sequence[bytes]: ...
+
+    def __getitem__(self, i: int | slice) -> bytes | Sequence[bytes]:
+        if isinstance(i, slice):
+            return self._records.raw[i]
+        return self._records._record(i).replace(LINE_JOIN, b"\n")

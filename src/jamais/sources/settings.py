@@ -16,7 +16,10 @@ class ReadingSettings:
     """Say how logs are read; every field has a default that suits most logs."""
 
     input: str = "auto"
-    """One of `INPUTS`. auto = look at the first 200 lines and say what was found: right for nearly all logs."""
+    """auto, text, json, logfmt, cri, docker, journal, syslog or access.
+
+    auto = look at the first 200 lines and say what was found: right for nearly all logs.
+    """
 
     timezone: str = "UTC"
     """IANA name ("Europe/Berlin") for times written without a zone. UTC, because most servers log in it."""

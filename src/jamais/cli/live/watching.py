@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 
 QUIET = 0.3
 """Seconds without a byte after which the last record is taken to be whole."""
+TICK_EVERY = 1.0
+GRACE = 2.0
+"""Seconds that a record may take from its writer to us; silence is only counted beyond it."""
 SAVE_EVERY = 2.0
 SAVE_SHARE = 0.05
 """At most this share of the time goes into saving the place."""
@@ -63,6 +66,7 @@ class Watch:
         self._ending: list[str] = []
         self._paused = True
         self._fed = clock()
+        self._tick_at = clock() + TICK_EVERY
         self._save_at = clock() + SAVE_EVERY
         self._unsaved = False
 
@@ -73,6 +77,8 @@ class Watch:
                 self.take(block)
             elif not self._paused and self._clock() - self._fed >= QUIET:
                 self.pause()
+            elif self._clock() >= self._tick_at:
+                self.tick()
             self._tell_repeats(self._folder.due())
             if self._unsaved and self._clock() >= self._save_at:
                 self.save()
@@ -95,6 +101,11 @@ class Watch:
         self._paused = True
         self._tell(self._stream.pause())
         self._end_sessions()
+
+    def tick(self) -> None:
+        """Let the stream know that time goes by, or a log that falls silent altogether would never alarm."""
+        self._tick_at = self._clock() + TICK_EVERY
+        self._tell(self._stream.tick(max(0.0, self._clock() - self._fed - GRACE)))
 
     def finish(self, *, ended: bool) -> None:
         """Tell what is left; when the data has `ended`, open sessions are judged, too."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from jamais.cli import told
-from jamais.types import Event, Listener
+from jamais.types import Listener
 
 if TYPE_CHECKING:
     import polars as pl
@@ -22,22 +22,16 @@ class Pass:
     def __init__(self, watcher: Watcher, data: Any, listener: Listener) -> None:
         self._recipe, self._listener = watcher.recipe, listener
         self._reader = watcher.recipe.batches(data)
-        self.n_records = 0
         self.n_rows = 0
 
     def __iter__(self) -> Iterator[pl.DataFrame]:
-        scorer = self._recipe.scorer()
-        for batch in self._reader:
-            frame = scorer.push(batch)
-            self.n_records += len(batch)
-            values = {"records": self.n_records}
-            self._listener(Event("scoring", self._reader.bytes_done, self._reader.bytes_total, values))
-            if frame is not None:
-                yield self._counted(frame)
-        for frame in scorer.flush():
-            yield self._counted(frame)
+        from jamais.watcher import scored
+
+        for frame in scored(self._recipe, self._reader, self._listener):
+            self.n_rows += len(frame)
+            yield frame
         if not self.n_rows:
-            yield scorer.empty()
+            yield self._recipe.scorer().empty()
 
     def say_oddities(self) -> None:
         """Tell on stderr what was survived while reading."""
@@ -45,7 +39,3 @@ class Pass:
         news = [sentence for sentence in self._reader.said if sentence not in self._recipe.said]
         for sentence in [*([f"survived: {odd}"] if odd else []), *news]:
             click.echo(f"jamais: {told.plain(sentence)}", err=True)
-
-    def _counted(self, frame: pl.DataFrame) -> pl.DataFrame:
-        self.n_rows += len(frame)
-        return frame

@@ -24,6 +24,17 @@ class Batch:
     slot_why: dict[int, str] = field(default_factory=dict)
 
 
+    def loudness(self, event_nats: Floats) -> Floats:
+        """Give the surprise of each record `[n]`: of its event, or of its slot values if that is more."""
+        return np.maximum(event_nats[self.events], self.slot_nats)
+
+    def slot_reason(self, i: int, loudness: Floats) -> Reason | None:
+        """Give the reason of record `i` if its slot values speak louder than its event."""
+        if i in self.slot_why and self.slot_nats[i] >= loudness[i]:
+            return Reason(self.slot_why[i], f"slot:{self.events[i]}")
+        return None
+
+
 @dataclass(frozen=True)
 class Reason:
     """Evidence that is not the rarity of one event: what it says, and what makes two alarms one cause."""

@@ -1,4 +1,4 @@
-"""What has a person said about items? Normal ones are known, abnormal ones always alarm."""
+"""What has a person said? What was called normal is known, what was called abnormal always alarms."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ CONFIRMED_NATS = 40.0
 
 
 class Answer(NamedTuple):
-    """A person's verdict about one item (a template, or a text that follows none)."""
+    """A person's verdict about an item (a template, or a text that follows none) or about another cause."""
 
     abnormal: bool
     text: str
 
 
 class Confirmed:
-    """Answers by item id; the last one given about an item holds."""
+    """Answers by item or cause; the last one given holds."""
 
     def __init__(self) -> None:
         self.answers: dict[str, Answer] = {}

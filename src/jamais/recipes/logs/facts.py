@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from jamais.detectors.calibration import Calibration
 from jamais.types import NO_TIME
 
 DAY = 86_400e6
@@ -19,6 +20,8 @@ class Facts:
     """Lines, sessions or windows, whichever are scored."""
     first_time: int = NO_TIME
     last_time: int = NO_TIME
+    span: int = 0
+    """Microseconds covered by the data, gaps between what was learned one after the other left out."""
     format: str = ""
     profile: dict[str, Any] = field(default_factory=dict)
     """How the first data was read; more of it is read alike."""
@@ -35,6 +38,7 @@ class Facts:
             rows=self.rows + other.rows,
             first_time=min(known, default=NO_TIME),
             last_time=max(self.last_time, other.last_time),
+            span=self.span + other.span,
             format=self.format or other.format,
             profile=self.profile or other.profile,
             counts=counts,
@@ -42,9 +46,15 @@ class Facts:
 
     def rows_per_day(self) -> float | None:
         """The pace of the data, None without times."""
-        if self.first_time == NO_TIME or self.last_time <= self.first_time:
-            return None
-        return self.rows * DAY / (self.last_time - self.first_time)
+        return self.rows * DAY / self.span if self.span > 0 else None
+
+    def meaning_of_rate(self, rate: float, calibration: Calibration) -> str:
+        """Say what an alarm rate means for a person who gets the alarms."""
+        pace = self.rows_per_day()
+        a_day = f"about {rate * pace:,.3g} false alarms a day at the pace of this data; " if pace else ""
+        finest = calibration.finest_rate
+        beyond = "" if rate >= finest else ", below that p-values are extrapolated"
+        return f"{a_day}{calibration.n_rows:,} calibration rows support rates down to {finest:.2g}{beyond}"
 
     def tree(self) -> dict[str, Any]:
         return {
@@ -52,6 +62,7 @@ class Facts:
             "rows": self.rows,
             "first_time": self.first_time,
             "last_time": self.last_time,
+            "span": self.span,
             "format": self.format,
             "profile": dict(self.profile),
             "counts": dict(self.counts),

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import re
 
-from jamais.sources.records import Records
+from jamais.sources.records import LINE_JOIN, Records
+
+_CROSSES_LINES = re.compile(r"\\[^wdb.()\[\]{}|*+?/-]|\[\^|[\^$]|\(\?|\n|\|")
 
 
 class Grouper:
@@ -17,6 +19,9 @@ class Grouper:
         self.key = group_by
         self._search = re.compile(group_by.encode())
         self._plain = self._search.groups > 0 and not self._search.groupindex
+        # What can match a line end could run from one record into the next, and is looked for record by record.
+        alone = self._plain and self._search.groups == 1 and not _CROSSES_LINES.search(group_by)
+        self._first_of_line = re.compile(rb"(?:%b)[^\n]*" % group_by.encode()) if alone else None
         self.n_without = 0
 
     def names(self, records: Records) -> list[bytes | None]:
@@ -25,9 +30,16 @@ class Grouper:
         if fields is not None:
             names = [None if value is None else value.encode() for value in fields]
         else:
-            names = self._matched(records.raw)
+            names = self._at_once(records) or self._matched(records.raw)
         self.n_without += names.count(None)
         return names
+
+    def _at_once(self, records: Records) -> list[bytes | None] | None:
+        """Find the sessions of a whole batch in one go, if every record has one; else None."""
+        if self._first_of_line is None or LINE_JOIN in records.blob:
+            return None
+        names: list[bytes | None] = self._first_of_line.findall(records.blob)
+        return names if len(names) == len(records) else None
 
     def _matched(self, raw: list[bytes]) -> list[bytes | None]:
         matches = map(self._search.search, raw)

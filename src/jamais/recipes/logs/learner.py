@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from typing import Any
 
 import numpy as np
@@ -28,7 +28,11 @@ EVERY = 16
 class Learner:
     """Reads data into a spool of encoded columns, teaching templates and slot values to the parser on the way."""
 
-    def __init__(self, parser: TemplateParser, slots: SlotTable, settings: LogSettings) -> None:
+    def __init__(
+        self, parser: TemplateParser, slots: SlotTable, settings: LogSettings, watched: Container[str] = ()
+    ) -> None:
+        """`watched`: items to look out for; `met` tells which of them came, whatever template they follow now."""
+        self.watched, self.met = watched, set[str]()
         self.parser, self.slots, self.settings = parser, slots, settings
         self.spool = Spool()
         self.facts = Facts()
@@ -52,7 +56,10 @@ class Learner:
         """Give all that was read, encoded."""
         return self.spool.columns()
 
-    def close(self) -> None:
+    def __enter__(self) -> Learner:
+        return self
+
+    def __exit__(self, *error: object) -> None:
         self.spool.close()
 
     def _take(self, records: Records) -> None:
@@ -71,7 +78,10 @@ class Learner:
     def _resolver(self, records: Records) -> Callable[[int], int]:
         def template(i: int) -> int:
             head = records.head(i)
-            return self.parser.learn(head.message, context_of(head))
+            message, context = head.message, context_of(head)
+            if self.watched and (item := self.parser.identity(message, context)[0]) in self.watched:
+                self.met.add(item)
+            return self.parser.learn(message, context)
 
         return template
 
@@ -93,6 +103,8 @@ class Learner:
         counts = {key: value for key, value in reader.counts.items() if value}
         if self._grouper is not None and self._grouper.n_without:
             counts["without_group"] = self._grouper.n_without
+        first, last = self.facts.first_time, self.facts.last_time
+        span = last - first if first != NO_TIME else 0
         profile = reader.profile.state_dict() if reader.profile is not None else {}
-        self.facts = self.facts.joined(Facts(format=reader.format, profile=profile, counts=counts))
+        self.facts = self.facts.joined(Facts(format=reader.format, profile=profile, counts=counts, span=span))
         self.said.extend(reader.said)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Container
 
 from jamais.parsing.parser import TemplateParser
 from jamais.recipes.logs.meaning import Said
@@ -26,8 +26,10 @@ class Lexicon:
     Nothing here is saved, and the parser is only read: scoring twice gives the same events twice.
     """
 
-    def __init__(self, parser: TemplateParser) -> None:
+    def __init__(self, parser: TemplateParser, answered: Container[str] = ()) -> None:
+        """`answered`: items that a person has spoken of. They stay apart even where a template now covers them."""
         self.parser = parser
+        self.answered = answered
         self.n_known = len(parser)
         self.ids = list(parser.ids)
         self.texts = list(parser.texts)
@@ -48,7 +50,7 @@ class Lexicon:
 
     def event(self, message: str, context: str) -> int:
         known = self.parser.match(message, context)
-        if known >= 0:
+        if known >= 0 and not (self.answered and self._apart(known, message, context)):
             return known
         if len(self._unseen) >= MAX_UNSEEN:
             message, context = OVERFLOW, ""
@@ -59,6 +61,11 @@ class Lexicon:
             self.texts.append(text)
             self.contexts.append(context)
         return self._unseen[identity]
+
+    def _apart(self, known: int, message: str, context: str) -> bool:
+        """Say whether a person has spoken of this very text, which the known template covers by now."""
+        identity = self.parser.identity(message, context)[0]
+        return identity != self.ids[known] and identity in self.answered
 
     def state_dict(self) -> StateTree:
         """Give the texts that were numbered beside the known ones."""

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from jamais.detectors.rarity import Rarity, prequential_nats
-from jamais.recipes.logs.batch import Batch, Judged, Reason
+from jamais.recipes.logs.batch import Batch, Judged
 from jamais.recipes.logs.columns import Columns
 from jamais.recipes.logs.surprise import Surprise
 from jamais.recipes.logs.unit import Origins
@@ -53,14 +53,15 @@ class LineScorer:
 
     def push(self, batch: Batch) -> Judged:
         n = len(batch.events)
-        nats = self.surprise.nats()[batch.events]
+        nats = batch.loudness(self.surprise.nats())
+        slots = ((i, batch.slot_reason(i, nats)) for i in batch.slot_why)
         judged = Judged(
             row=np.arange(self.n_rows, self.n_rows + n),
-            score=np.maximum(nats, batch.slot_nats),
+            score=nats,
             event=batch.events,
             time=batch.records.time,
             line=batch.records.line,
-            reasons={i: Reason(text, f"slot:{batch.events[i]}") for i, text in batch.slot_why.items()},
+            reasons={i: reason for i, reason in slots if reason is not None},
         )
         self.n_rows += n
         return judged
@@ -69,6 +70,9 @@ class LineScorer:
         return iter(())
 
     def end(self, names: list[str]) -> Judged | None:
+        return None
+
+    def tick(self, passed: int) -> Judged | None:
         return None
 
     def state_dict(self) -> StateTree:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from itertools import repeat
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -50,9 +51,11 @@ class OpenSessions:
         """Give the place `[m]` of each of the `grouped: [m]` records, and say which records `[n]` opened a session."""
         known = self.places
         before = len(known)
-        enter = known.setdefault
-        names = [name for name in groups if name is not None] if len(grouped) < len(groups) else groups
-        places = np.array([enter(name, len(known)) for name in names if name is not None], dtype=np.int64)
+        # None in a group means a record without one, and those are not among the grouped ones.
+        names: Any = [name for name in groups if name is not None] if len(grouped) < len(groups) else groups
+        places = np.fromiter(map(known.get, names, repeat(-1)), np.int64, len(names))
+        for i in np.flatnonzero(places < 0).tolist():
+            places[i] = known.setdefault(names[i], len(known))
         self.states.extend([EMPTY] * (len(known) - before))
         created = np.zeros(len(groups), dtype=bool)
         fresh = np.flatnonzero(places >= before)

@@ -74,20 +74,29 @@ class LogRecipe:
     ) -> LogRecipe:
         """Learn from scratch what is normal in `data`."""
         recipe = cls(override(LogSettings(), settings), seed)
-        learner = Learner(recipe.parser, recipe.slots, recipe.settings)
-        learner.read(data, listener, cancel)
-        recipe._check(learner)
-        texts, counts = recipe.parser.texts, np.bincount(learner.columns().events, minlength=len(recipe.parser))
-        encoder = LineEncoder.train(
-            texts, counts.tolist(), settings=recipe.settings.encoder, seed=seed, listener=listener, cancel=cancel
-        )
-        memory = CoverMemory(recipe.settings.memory.capacity)
-        recipe._meaning = Meaning(encoder, memory, recipe.settings.severity, recipe.settings.memory.n_neighbors)
-        recipe.take(learner, recipe.settings.calibration_share)
+        with Learner(recipe.parser, recipe.slots, recipe.settings) as learner:
+            learner.read(data, listener, cancel)
+            recipe._check(learner)
+            recipe._begin(learner, listener, cancel)
+            recipe.take(learner, recipe.settings.calibration_share)
         recipe._check_rows()
         if recipe.settings.alarms_per_day is not None:
             recipe.alarm_rate = recipe.rate_for(recipe.settings.alarms_per_day)
         return recipe
+
+    def _begin(self, learner: Learner, listener: Listener, cancel: CancelToken | None) -> None:
+        """Train the encoder on all templates, and open an empty memory for its vectors."""
+        counts = np.bincount(learner.columns().events, minlength=len(self.parser)).tolist()
+        encoder = LineEncoder.train(
+            self.parser.texts,
+            counts,
+            settings=self.settings.encoder,
+            seed=self.seed,
+            listener=listener,
+            cancel=cancel,
+        )
+        memory = CoverMemory(self.settings.memory.capacity)
+        self._meaning = Meaning(encoder, memory, self.settings.severity, self.settings.memory.n_neighbors)
 
     def _check(self, learner: Learner) -> None:
         """Raise InputError when the data that was read cannot be fitted on."""
@@ -124,7 +133,7 @@ class LogRecipe:
 
     def scorer(self, idle: int | None = None) -> LogScorer:
         """Give what scores one stream of records; `idle` (microseconds) closes silent sessions."""
-        lexicon = Lexicon(self.parser)
+        lexicon = Lexicon(self.parser, self.confirmed.answers)
         surprise = Surprise(self.unit.rarity, self.meaning, lexicon, self.confirmed)
         return LogScorer(
             lexicon,
@@ -160,11 +169,7 @@ class LogRecipe:
 
     def meaning_of_rate(self) -> str:
         """Say what the alarm rate means for a person who gets the alarms."""
-        pace = self.facts.rows_per_day()
-        a_day = f"about {self.alarm_rate * pace:,.3g} false alarms a day at the pace of this data; " if pace else ""
-        n, finest = self.calibration.n_rows, self.calibration.finest_rate
-        beyond = "" if self.alarm_rate >= finest else ", below that p-values are extrapolated"
-        return f"{a_day}{n:,} calibration rows support rates down to {finest:.2g}{beyond}"
+        return self.facts.meaning_of_rate(self.alarm_rate, self.calibration)
 
     def explain(self, data: Any) -> list[dict[str, Any]]:
         """Say of every record what it is, how rare, how far from all known ones, and how it sounds."""
@@ -199,7 +204,6 @@ class LogRecipe:
         rows = len(scores) if share == 1.0 else round(len(scores) / share)
         self.facts = self.facts.joined(replace(learner.facts, rows=rows))
         self.said = list(dict.fromkeys([*self.said, *learner.said]))
-        learner.close()
 
     def calibration_of(self, scores: Floats) -> None:
         """Add the scores of more normal rows to the calibration."""

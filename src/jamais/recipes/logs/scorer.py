@@ -30,6 +30,8 @@ class UnitScorer(Protocol):
 
     def end(self, names: list[str]) -> Judged | None: ...
 
+    def tick(self, passed: int) -> Judged | None: ...
+
     def state_dict(self) -> StateTree: ...
 
     def load_state_dict(self, tree: StateTree) -> None: ...
@@ -56,7 +58,7 @@ class LogScorer:
         """Score a batch; give the verdicts that are decided by now, None if there are none."""
         if not len(records):
             return None
-        events = self.memo.codes(records.blob, records.raw, self.lexicon.resolver(records))
+        events = self.memo.codes(records.blob, records.each, self.lexicon.resolver(records))
         slot_nats, slot_why = self.watch.look(records, events)
         groups = self.grouper.names(records) if self.grouper is not None else None
         judged = self.unit.push(Batch(records, events, self.n_records, groups, slot_nats, slot_why))
@@ -66,6 +68,11 @@ class LogScorer:
     def end(self, names: list[str]) -> pl.DataFrame | None:
         """Close the named sessions."""
         judged = self.unit.end(names)
+        return None if judged is None else self.verdicts.frame(judged)
+
+    def tick(self, passed: int) -> pl.DataFrame | None:
+        """Let the clock of the stream stand `passed` microseconds after its last record."""
+        judged = self.unit.tick(passed)
         return None if judged is None else self.verdicts.frame(judged)
 
     def flush(self) -> Iterator[pl.DataFrame]:

@@ -62,6 +62,7 @@ class SessionScorer:
         self.n_closed_early = 0
         self.now = NO_TIME
         self._checked = NO_TIME
+        self._order = known.order.table(surprise.lexicon.n_known)
         self._open = OpenSessions()
         self._rarest_known: dict[int, tuple[float, int]] = {}
 
@@ -100,6 +101,15 @@ class SessionScorer:
         places = [known[name.encode()] for name in names if name.encode() in known]
         return self._close(np.array(sorted(places), dtype=np.int64), ended=True)
 
+    def tick(self, passed: int) -> Judged | None:
+        """Close what has been silent for too long, `passed` microseconds after the last record."""
+        if self.now == NO_TIME:
+            return None
+        last, self.now = self.now, self.now + passed
+        closed = self._close_some()
+        self.now = last
+        return closed
+
     def state_dict(self) -> StateTree:
         opened = self._open.state_dict()
         opened["bags"] = [self.bags.bags[state] for state in self._open.states]
@@ -119,8 +129,9 @@ class SessionScorer:
     def _note_loud(self, batch: Batch, grouped: Ints, places: Ints, before: Ints) -> None:
         """Remember the record that speaks loudest in each session: by itself, or by what came before it."""
         events = batch.events[grouped].astype(np.int64)
-        alone = np.maximum(self.surprise.nats()[events], batch.slot_nats[grouped])
-        order = self.known.settings.order_weight * self.known.order.nats(before, events)
+        loudness = batch.loudness(self.surprise.nats())
+        alone = loudness[grouped]
+        order = self.known.settings.order_weight * self._order_nats(before, events)
         nats = np.maximum(alone, order)
         loud = np.flatnonzero(nats > LOUD)
         if not len(loud):
@@ -130,12 +141,22 @@ class SessionScorer:
             place, i = int(places[k]), int(grouped[k])
             loudest = self._open.loudest.get(place)
             if loudest is None or nats[k] > loudest.nats:
-                slot = batch.slot_why.get(i)
-                reason = Reason(slot, f"slot:{events[k]}") if slot else None
+                reason = batch.slot_reason(i, loudness)
                 if order[k] > alone[k]:
                     reason = self._disorder(int(before[k]), int(events[k]))
                 line, time = int(batch.records.line[i]), int(batch.records.time[i])
                 self._open.loudest[place] = Loud(float(nats[k]), int(events[k]), line, time, reason)
+
+    def _order_nats(self, before: Ints, events: Ints) -> Floats:
+        """Look pairs of known events up, and work out those with an event never seen."""
+        if self._order is None:
+            return self.known.order.nats(before, events)
+        n = self._order.shape[1]
+        unseen = (before >= n) | (events >= n)
+        nats = self._order[np.where(unseen, 0, before + 1), np.where(unseen, 0, events)]
+        if unseen.any():
+            nats[unseen] = self.known.order.nats(before[unseen], events[unseen])
+        return nats
 
     def _disorder(self, before: int, event: int) -> Reason:
         texts = self.surprise.lexicon.texts
@@ -143,12 +164,10 @@ class SessionScorer:
         return Reason(f"unusual order: {texts[event]} right after: {first}", f"order:{before}:{event}")
 
     def _lone(self, batch: Batch, chosen: Ints, row: Ints) -> Judged:
-        nats = np.maximum(self.surprise.nats()[batch.events[chosen]], batch.slot_nats[chosen])
-        reasons = {
-            place: Reason(batch.slot_why[k], "slot")
-            for place, k in enumerate(chosen.tolist())
-            if k in batch.slot_why
-        }
+        loudness = batch.loudness(self.surprise.nats())
+        nats = loudness[chosen]
+        slots = ((place, batch.slot_reason(k, loudness)) for place, k in enumerate(chosen.tolist()))
+        reasons = {place: reason for place, reason in slots if reason is not None}
         return Judged(
             row=row[chosen],
             score=nats,

@@ -20,6 +20,10 @@ class MemorySettings:
     n_neighbors: int = 1
     """Nearest vectors looked at. 1: one remembered template is enough to make a line known."""
 
+    def __post_init__(self) -> None:
+        if self.capacity < 2 or self.n_neighbors < 1:
+            raise ValueError("the memory wants a capacity of at least 2 and at least 1 neighbour")
+
 
 @dataclass(frozen=True)
 class SessionSettings:
@@ -33,6 +37,12 @@ class SessionSettings:
     """Weight of an unusual order of events. On HDFS .5 and more cost average precision, .25 costs none."""
     max_open: int = 1_000_000
     """Sessions held open while scoring, about 250 bytes each. Beyond it the longest idle half is closed."""
+
+    def __post_init__(self) -> None:
+        if self.capacity < 1 or self.max_open < 1:
+            raise ValueError("sessions want a capacity and max_open of at least 1")
+        if not self.margin >= 1 or not self.order_weight >= 0:
+            raise ValueError("sessions want a margin of at least 1 and an order_weight of at least 0")
 
 
 @dataclass(frozen=True)
@@ -64,6 +74,8 @@ class LogSettings:
             raise ValueError("group_by and window exclude each other: choose one")
         if not 0 < self.alarm_rate < 1:
             raise ValueError("the alarm rate is a share between 0 and 1, for example 0.001")
+        if self.alarms_per_day is not None and not self.alarms_per_day > 0:
+            raise ValueError("alarms_per_day is more than 0, for example 5")
         if not 0 < self.calibration_share < 1:
             raise ValueError("calibration_share is a share between 0 and 1, for example 0.3")
         if self.method != "knn":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -25,14 +26,15 @@ def learn_trusted(
 ) -> LearnReport:
     """Let `new` learn all of `data`; refuse it if that breaks what is remembered."""
     known = len(new.parser)
-    learner = Learner(new.parser, new.slots, new.settings)
-    learner.read(data, listener, cancel)
-    records = learner.facts.records
-    if not records:
-        return LearnReport(True, 0, {"new templates": 0})
-    ids = [new.parser.ids[event] for event in np.unique(learner.columns().events).tolist()]
+    watched = {*old.confirmed.answers, *old.quarantine.items}
+    with Learner(new.parser, new.slots, new.settings, watched) as learner:
+        learner.read(data, listener, cancel)
+        records = learner.facts.records
+        if not records:
+            return LearnReport(True, 0, {"new templates": 0})
+        ids = learner.met | {new.parser.ids[event] for event in np.unique(learner.columns().events).tolist()}
+        new.take(learner, 1.0)
     bad = sum(old.confirmed.is_abnormal(item) for item in ids)
-    new.take(learner, 1.0)
     for item in ids:
         new.quarantine.release(item)
     checks = (
@@ -61,13 +63,13 @@ def learn_unknown(
     old: LogRecipe, new: LogRecipe, data: Any, listener: Listener, cancel: CancelToken | None
 ) -> LearnReport:
     """Let rows that look normal refresh counts and dates; the others wait in quarantine."""
-    sifted = Sifter(old)
-    sifted.read(data, listener, cancel)
-    columns, normal = sifted.columns, sifted.normal
-    kept = Columns(columns.events[normal], columns.times[normal], columns.groups[normal], columns.group_names)
-    new.refresh(kept, sifted.facts)
-    for item, text, count, time in sifted.abnormal_items():
-        new.quarantine.add(item, text, count, time)
+    with Sifter(old) as sifted:
+        sifted.read(data, listener, cancel)
+        columns, normal = sifted.columns, sifted.normal
+        new.refresh(sifted.kept(), sifted.facts)
+        for item, text, count, time in sifted.abnormal_items():
+            if item not in old.confirmed.answers:
+                new.quarantine.add(item, text, count, time)
     counts = {
         "records that looked normal and were learned": int(normal.sum()),
         "records held back": int((~normal).sum()),
@@ -85,6 +87,13 @@ class Sifter:
         self.recipe = recipe
         self._spans: list[tuple[int, int]] = []
         self._groups: set[str] = set()
+        self._windows: list[int] = []
+
+    def __enter__(self) -> Sifter:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.learner.spool.close()
 
     def read(self, data: Any, listener: Listener, cancel: CancelToken | None) -> None:
         reader = self.recipe.batches(data)
@@ -101,6 +110,13 @@ class Sifter:
         self.facts = self.learner.facts
         self.normal = self._normal()
 
+    def kept(self) -> Columns:
+        """Give what looked normal; of windows of time also where the others stood, as one left out is not empty."""
+        columns, normal = self.columns, self.normal
+        if self.recipe.settings.window:
+            return replace(columns, held=~normal, held_windows=tuple(self._windows))
+        return Columns(columns.events[normal], columns.times[normal], columns.groups[normal], columns.group_names)
+
     def abnormal_items(self) -> Iterable[tuple[str, str, int, int]]:
         """List the unseen items among what was held back: id, text, count, last time."""
         events, times = np.asarray(self.columns.events)[~self.normal], np.asarray(self.columns.times)[~self.normal]
@@ -114,6 +130,8 @@ class Sifter:
         if frame is None:
             return
         abnormal = frame.filter(pl.col("abnormal"))
+        if self.recipe.settings.window:
+            self._windows.extend(abnormal["row"].to_list())
         if "group" not in frame.columns or self.recipe.settings.window:
             first = "first_row" if "first_row" in frame.columns else "row"
             last = "last_row" if "last_row" in frame.columns else "row"
@@ -145,8 +163,10 @@ def feed(old: LogRecipe, new: LogRecipe, data: Any, labels: Any) -> LearnReport:
             continue
         if answer not in (0, 1):
             raise InputError(f"a label is 0 (normal), 1 (abnormal) or None, got {answer!r}")
-        new.confirmed.add(str(row["item"]), bool(answer), str(row.get("template", "")))
-        new.quarantine.release(str(row["item"]))
+        # What made a row abnormal may be another thing than its event: a silence, a rate, an order, a value.
+        key = str(row.get("cause") or row["item"])
+        new.confirmed.add(key, bool(answer), str(row.get("why") or row.get("template", "")))
+        new.quarantine.release(key)
         told[int(answer)] += 1
     counts = {"confirmed normal": told[0], "confirmed abnormal": told[1], "items with an answer": len(new.confirmed)}
     return LearnReport(True, sum(told.values()), counts)

@@ -11,7 +11,7 @@ import polars as pl
 from jamais.detectors.calibration import Calibration
 from jamais.recipes.logs.batch import Judged
 from jamais.recipes.logs.surprise import Surprise
-from jamais.types import NO_TIME, Bools, Ints
+from jamais.types import NO_TIME, Bools, Floats, Ints
 
 TIME = pl.Datetime("us", "UTC")
 
@@ -27,14 +27,15 @@ class Verdicts:
 
     def frame(self, judged: Judged) -> pl.DataFrame:
         """Give the verdicts of judged rows `[n]`, see the contract for the columns."""
-        p_value, extrapolated = self.calibration.p_value(judged.score)
-        abnormal = p_value <= self.alarm_rate
         events = np.asarray(judged.event, dtype=np.int64)
         texts = self._events()[np.where(events < 0, len(self.surprise.lexicon), events)]
         item, cause = self._items(texts["id"], judged)
+        score = self._told(judged, cause)
+        p_value, extrapolated = self.calibration.p_value(score)
+        abnormal = p_value <= self.alarm_rate
         columns: dict[str, Any] = {
             "row": judged.row,
-            "score": judged.score,
+            "score": score,
             "p_value": p_value,
             "p_extrapolated": extrapolated,
             "abnormal": abnormal,
@@ -63,6 +64,16 @@ class Verdicts:
         none = np.empty(0, dtype=np.int64)
         more: dict[str, Any] = {"group": [], "first_row": none, "last_row": none} if grouped else {}
         return self.frame(Judged(none, np.empty(0), none, none, none, **more))
+
+    def _told(self, judged: Judged, cause: pl.Series) -> Floats:
+        """Put answers of people in place of scores whose cause is not an event (those are answered for already)."""
+        confirmed = self.surprise.confirmed
+        if not len(confirmed) or not judged.reasons:
+            return judged.score
+        score = judged.score.copy()
+        for i in judged.reasons:
+            score[i] = confirmed.nats(cause[i], float(score[i]))
+        return score
 
     def _why(self, judged: Judged, events: Ints, abnormal: Bools) -> pl.Series:
         """Explain abnormal rows; the others need no words."""

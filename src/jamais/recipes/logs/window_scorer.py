@@ -31,6 +31,8 @@ class WindowScorer:
         self.n_rows = 0
         self._seen = 0
         self._latest = NO_TIME
+        self._floor = 0
+        """Windows before it have ended by the clock: records that come late count in this one."""
         self._whole = judge is None
         self._open: Window | None = None
 
@@ -39,7 +41,7 @@ class WindowScorer:
         if not len(batch.events):
             return None
         numbers = self._numbers(batch)
-        nats = np.maximum(self.surprise.nats()[batch.events], batch.slot_nats)
+        nats = batch.loudness(self.surprise.nats())
         cuts = np.flatnonzero(np.diff(numbers)) + 1
         done: list[Judged | None] = []
         for start, end in zip(np.r_[0, cuts].tolist(), np.r_[cuts, len(numbers)].tolist(), strict=True):
@@ -61,13 +63,27 @@ class WindowScorer:
     def end(self, names: list[str]) -> Judged | None:
         return None
 
+    def tick(self, passed: int) -> Judged | None:
+        """Close the windows that ended within `passed` microseconds after the last record, empty ones too."""
+        if self.judge is None or self._open is None or self._latest == NO_TIME:
+            return None
+        number = (self._latest + passed) // self.width
+        if number <= self._open.number:
+            return None
+        last_row, last_line = self._open.last_row, self._open.last_line
+        done = self._close(number)
+        self._open = Window(number, last_row, last_line)
+        self._floor = number
+        return join(done)
+
     def state_dict(self) -> StateTree:
         opened = None if self._open is None else self._open.state_dict()
-        return {"n_rows": self.n_rows, "seen": self._seen, "latest": self._latest, "whole": self._whole, "open": opened}
+        clock = {"seen": self._seen, "latest": self._latest, "floor": self._floor, "whole": self._whole}
+        return {"n_rows": self.n_rows, **clock, "open": opened}
 
     def load_state_dict(self, tree: StateTree) -> None:
         self.n_rows, self._seen, self._latest = int(tree["n_rows"]), int(tree["seen"]), int(tree["latest"])
-        self._whole = bool(tree["whole"])
+        self._floor, self._whole = int(tree["floor"]), bool(tree["whole"])
         self._open = None if tree["open"] is None else Window.from_state(tree["open"])
 
     def _numbers(self, batch: Batch) -> Ints:
@@ -77,7 +93,9 @@ class WindowScorer:
             return numbers
         times = latest_times(batch.records.time, self._latest)
         self._latest = int(times[-1])
-        return np.where(times == NO_TIME, 0, times // self.width)
+        numbers = np.where(times == NO_TIME, 0, times // self.width)
+        late = (numbers < self._floor) & (numbers > self._floor - MOST_EMPTY)
+        return np.where(late, self._floor, numbers)
 
     def _close(self, until: int) -> list[Judged]:
         assert self._open is not None
@@ -145,7 +163,8 @@ class Window:
         if not self.filled or nats[loudest] > self.nats:
             self.nats, self.event = float(nats[loudest]), int(batch.events[loudest])
             self.line, self.time = int(batch.records.line[loudest]), int(batch.records.time[loudest])
-            self.slot = batch.slot_why.get(loudest, "")
+            slot = batch.slot_reason(loudest, nats)
+            self.slot = slot.text if slot is not None else ""
         if not self.filled:
             self.first_row = batch.first_row + start
         self.filled = True
