@@ -290,10 +290,38 @@ def test_threads_score_one_whole_version_while_another_learns() -> None:
         thread.start()
     watcher.learn(normal(40, seed=5))
     watcher.learn(normal(40, seed=6))
-    results.append(watcher.score(lines))
+    last = watcher.score(lines)
     stop.set()
     for thread in threads:
         thread.join()
     assert not errors
-    assert results[-1].equals(versions[3])
+    assert last.equals(versions[3])
     assert all(any(frame.equals(one) for one in versions) for frame in results)
+
+
+def test_a_save_elsewhere_that_fails_leaves_the_watcher_where_it_was(tmp_path: Path) -> None:
+    watcher, other = fitted(), fitted()
+    watcher.save(tmp_path / "mine")
+    other.save(tmp_path / "theirs")
+    with pytest.raises(StaleVersionError):
+        watcher.save(tmp_path / "theirs")
+    assert watcher.version == 1
+    assert watcher.save() == 2
+    assert [info.number for info in jamais.load(tmp_path / "mine").history()] == [1, 2]
+    assert [info.number for info in jamais.load(tmp_path / "theirs").history()] == [1]
+
+
+def test_one_folder_may_be_spelled_in_many_ways(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fitted().save(tmp_path / "kept")
+    monkeypatch.chdir(tmp_path)
+    watcher = jamais.load("kept")
+    assert watcher.save(tmp_path / "kept") == 2
+    assert watcher.save("./kept/../kept") == 3
+
+
+def test_figures_belong_to_the_version_they_were_noted_for(tmp_path: Path) -> None:
+    watcher = fitted()
+    watcher.note("evaluated", {"f1": 0.9})
+    watcher.save(tmp_path / "kept")
+    watcher.save()
+    assert [dict(info.metrics) for info in watcher.history()] == [{"f1": 0.9}, {}]

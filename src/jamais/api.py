@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ from jamais.persistence import VersionStore
 from jamais.types import CancelToken, Listener, silent
 from jamais.watcher import Watcher, recipe_of
 
-TEXT_SUFFIXES = (".log", ".txt", ".json", ".jsonl", ".gz", ".xz", ".zst")
+TABLE_SUFFIXES = (".csv", ".tsv", ".parquet", ".npy", ".npz")
 
 
 def fit(
@@ -43,17 +43,21 @@ def fit(
 def load(path: str | Path, version: int | None = None) -> Watcher:
     """Load a watcher: its newest good version, or the one asked for."""
     store = VersionStore(path)
+    current = store.current  # before loading: what somebody saves meanwhile must not be overwritten unseen
     tree, info = store.load(version)
-    watcher = Watcher(recipe_of(tree, info.kind), store, store.current)
+    watcher = Watcher(recipe_of(tree, info.kind), store, current)
     watcher.warnings = info.warnings
-    if version is not None and version != store.current:
+    if version is not None and version != current:
         watcher.note(f"from version {version}")
     return watcher
 
 
 def _kind_of(data: Any) -> str:
+    """Text is a log; numbers in a table may be a series or embeddings, so their kind must be said."""
     paths = data if isinstance(data, list | tuple) else [data]
-    if all(isinstance(path, str | Path) and str(path).lower().endswith(TEXT_SUFFIXES) for path in paths):
+    named = [str(path).lower() for path in paths if isinstance(path, str | Path)]
+    text = not any(name.endswith(TABLE_SUFFIXES) and "\n" not in name for name in named)
+    if text and isinstance(data, Path | Iterable) and not hasattr(data, "shape"):
         return "logs"
     raise InputError(f"cannot tell what kind of data {_shown(data)} is: say kind='logs'")
 

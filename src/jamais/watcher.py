@@ -145,16 +145,18 @@ class Watcher:
 
         Raises StaleVersionError, and writes nothing, when somebody else has saved since.
         """
-        if path is not None and (self._store is None or Path(path) != self._store.folder):
-            self._store, self._version = VersionStore(path), None
-        if self._store is None:
+        store, parent = self._store, self._version
+        if path is not None and (store is None or Path(path).resolve() != store.folder.resolve()):
+            store, parent = VersionStore(path), None
+        if store is None:
             raise InputError("this watcher has no folder yet: save(path)")
         reason = "; ".join(self._reasons) or "saved again"
-        self._version = self._store.commit(
-            self._recipe.state_dict(), reason=reason, kind=self.kind, metrics=self._metrics, parent=self._version
+        version = store.commit(
+            self._recipe.state_dict(), reason=reason, kind=self.kind, metrics=self._metrics, parent=parent
         )
-        self._reasons.clear()
-        return self._version
+        self._store, self._version = store, version
+        self._reasons, self._metrics = [], {}
+        return version
 
     def history(self) -> list[VersionInfo]:
         """List the saved versions, oldest first."""
