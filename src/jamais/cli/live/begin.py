@@ -91,7 +91,7 @@ def _ends(watcher: Watcher, group_end: str | None) -> Ends | None:
     group_by = as_tree(watcher.settings).get("group_by")
     if not group_by:
         raise InputError("this watcher knows no sessions that could end: --group-end goes with fit --group-by")
-    from jamais.recipes.logs.groups import Grouper
+    from jamais.recipes.logs.reading.groups import Grouper
 
     grouper = Grouper(group_by)
 

@@ -17,23 +17,23 @@ from jamais.models.tone import Tone
 from jamais.parsing.memo import LineMemo
 from jamais.parsing.parser import TemplateParser
 from jamais.parsing.slots import SlotTable
-from jamais.recipes.logs.columns import Columns
-from jamais.recipes.logs.confirmed import Confirmed
+from jamais.recipes.logs.events.confirmed import Confirmed
+from jamais.recipes.logs.events.lexicon import Lexicon, said
+from jamais.recipes.logs.events.meaning import Meaning, Said
+from jamais.recipes.logs.events.quarantine import Quarantine
+from jamais.recipes.logs.events.surprise import Surprise, meaning_nats
 from jamais.recipes.logs.facts import Facts
-from jamais.recipes.logs.groups import Grouper
-from jamais.recipes.logs.learner import Learner
-from jamais.recipes.logs.lexicon import Lexicon, said
-from jamais.recipes.logs.lines import Lines
-from jamais.recipes.logs.meaning import Meaning, Said
-from jamais.recipes.logs.quarantine import Quarantine
+from jamais.recipes.logs.reading.columns import Columns
+from jamais.recipes.logs.reading.groups import Grouper
+from jamais.recipes.logs.reading.learner import Learner
 from jamais.recipes.logs.scorer import LogScorer
-from jamais.recipes.logs.sessions import Sessions
 from jamais.recipes.logs.settings import LogSettings, window_size
-from jamais.recipes.logs.surprise import Surprise, meaning_nats
-from jamais.recipes.logs.unit import Origins, Unit
+from jamais.recipes.logs.units.lines import Lines
+from jamais.recipes.logs.units.sessions import Sessions
+from jamais.recipes.logs.units.unit import Origins, Unit
+from jamais.recipes.logs.units.windows import Windows
 from jamais.recipes.logs.updates import feed, learn_trusted, learn_unknown
 from jamais.recipes.logs.verdicts import Verdicts
-from jamais.recipes.logs.windows import Windows
 from jamais.settings import as_tree, override
 from jamais.sources.assembler import RecordAssembler
 from jamais.sources.formats.detect import Profile

@@ -9,10 +9,10 @@ import polars as pl
 
 from jamais.parsing.memo import LineMemo
 from jamais.parsing.slots import SlotTable
-from jamais.recipes.logs.batch import Batch, Judged
-from jamais.recipes.logs.groups import Grouper
-from jamais.recipes.logs.lexicon import Lexicon
-from jamais.recipes.logs.slot_watch import SlotWatch
+from jamais.recipes.logs.events.lexicon import Lexicon
+from jamais.recipes.logs.events.slot_watch import SlotWatch
+from jamais.recipes.logs.reading.groups import Grouper
+from jamais.recipes.logs.units.batch import Batch, Judged
 from jamais.recipes.logs.verdicts import Verdicts
 from jamais.sources.records import Records
 from jamais.types import StateTree

@@ -10,8 +10,8 @@ import numpy as np
 import polars as pl
 
 from jamais.errors import Cancelled, InputError
-from jamais.recipes.logs.columns import Columns
-from jamais.recipes.logs.learner import Learner
+from jamais.recipes.logs.reading.columns import Columns
+from jamais.recipes.logs.reading.learner import Learner
 from jamais.types import Bools, CancelToken, Check, Event, LearnReport, Listener
 
 if TYPE_CHECKING:

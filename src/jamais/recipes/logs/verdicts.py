@@ -9,8 +9,8 @@ import numpy as np
 import polars as pl
 
 from jamais.detectors.calibration import Calibration
-from jamais.recipes.logs.batch import Judged
-from jamais.recipes.logs.surprise import Surprise
+from jamais.recipes.logs.events.surprise import Surprise
+from jamais.recipes.logs.units.batch import Judged
 from jamais.types import NO_TIME, Bools, Floats, Ints
 
 TIME = pl.Datetime("us", "UTC")

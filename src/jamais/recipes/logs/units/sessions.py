@@ -9,12 +9,12 @@ from jamais.detectors.order import Order
 from jamais.detectors.rarity import Rarity
 from jamais.detectors.rates import Rates
 from jamais.detectors.silence import Waits, silences
-from jamais.recipes.logs.columns import Columns
-from jamais.recipes.logs.session_scorer import LOUD, SessionScorer
+from jamais.recipes.logs.events.surprise import Surprise
+from jamais.recipes.logs.reading.columns import Columns
 from jamais.recipes.logs.settings import SessionSettings
-from jamais.recipes.logs.surprise import Surprise
-from jamais.recipes.logs.unit import Origins
-from jamais.recipes.logs.walk import Walk
+from jamais.recipes.logs.units.session_scorer import LOUD, SessionScorer
+from jamais.recipes.logs.units.unit import Origins
+from jamais.recipes.logs.units.walk import Walk
 from jamais.types import Bools, Floats, Ints, StateTree
 
 

@@ -6,13 +6,13 @@ import numpy as np
 
 from jamais.detectors.rarity import Rarity
 from jamais.detectors.rates import Rates
-from jamais.recipes.logs.clock import latest_times
-from jamais.recipes.logs.columns import Columns
-from jamais.recipes.logs.rate_judge import RateJudge
+from jamais.recipes.logs.events.surprise import Surprise
+from jamais.recipes.logs.reading.clock import latest_times
+from jamais.recipes.logs.reading.columns import Columns
 from jamais.recipes.logs.settings import window_size
-from jamais.recipes.logs.surprise import Surprise
-from jamais.recipes.logs.unit import Origins
-from jamais.recipes.logs.window_scorer import MOST_EMPTY, WindowScorer
+from jamais.recipes.logs.units.rate_judge import RateJudge
+from jamais.recipes.logs.units.unit import Origins
+from jamais.recipes.logs.units.window_scorer import MOST_EMPTY, WindowScorer
 from jamais.types import NO_TIME, Codes, Floats, Ints, StateTree
 
 

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Container
 
 from jamais.parsing.parser import TemplateParser
-from jamais.recipes.logs.meaning import Said
+from jamais.recipes.logs.events.meaning import Said
 from jamais.sources.records import Head, Records
 from jamais.types import StateTree
 

@@ -6,8 +6,8 @@ import numpy as np
 
 from jamais.detectors.bags import EMPTY, EVENT_BITS, Bags
 from jamais.detectors.order import START
-from jamais.recipes.logs.clock import latest_times
-from jamais.recipes.logs.columns import Columns
+from jamais.recipes.logs.reading.clock import latest_times
+from jamais.recipes.logs.reading.columns import Columns
 from jamais.types import NO_TIME, Ints
 
 

@@ -8,9 +8,9 @@ from typing import Protocol
 import numpy as np
 
 from jamais.detectors.rarity import Rarity
-from jamais.recipes.logs.columns import Columns
+from jamais.recipes.logs.events.surprise import Surprise
+from jamais.recipes.logs.reading.columns import Columns
 from jamais.recipes.logs.scorer import UnitScorer
-from jamais.recipes.logs.surprise import Surprise
 from jamais.types import Floats, Ints, StateTree
 
 

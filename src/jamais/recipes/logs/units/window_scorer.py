@@ -7,10 +7,10 @@ from datetime import UTC, datetime
 
 import numpy as np
 
-from jamais.recipes.logs.batch import Batch, Judged, Reason, join
-from jamais.recipes.logs.clock import latest_times
-from jamais.recipes.logs.rate_judge import NOTHING_ODD, Odd, RateJudge
-from jamais.recipes.logs.surprise import Surprise
+from jamais.recipes.logs.events.surprise import Surprise
+from jamais.recipes.logs.reading.clock import latest_times
+from jamais.recipes.logs.units.batch import Batch, Judged, Reason, join
+from jamais.recipes.logs.units.rate_judge import NOTHING_ODD, Odd, RateJudge
 from jamais.types import NO_TIME, Ints, StateTree
 
 MOST_EMPTY = 1_000

@@ -11,9 +11,11 @@ from jamais.detectors.bags import EVENT_BITS, Bags
 from jamais.detectors.order import Order
 from jamais.detectors.rates import Rates
 from jamais.detectors.silence import Waits, silences
-from jamais.recipes.logs.batch import Batch, Judged, Reason, join
-from jamais.recipes.logs.clock import latest_times
-from jamais.recipes.logs.open_sessions import (
+from jamais.recipes.logs.events.surprise import Surprise
+from jamais.recipes.logs.reading.clock import latest_times
+from jamais.recipes.logs.settings import SessionSettings
+from jamais.recipes.logs.units.batch import Batch, Judged, Reason, join
+from jamais.recipes.logs.units.open_sessions import (
     FIRST_LINE,
     FIRST_ROW,
     FIRST_TIME,
@@ -26,8 +28,6 @@ from jamais.recipes.logs.open_sessions import (
     Loud,
     OpenSessions,
 )
-from jamais.recipes.logs.settings import SessionSettings
-from jamais.recipes.logs.surprise import Surprise
 from jamais.types import NO_TIME, Floats, Ints, StateTree
 
 NONE: Ints = np.empty(0, dtype=np.int64)

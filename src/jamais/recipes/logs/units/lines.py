@@ -7,10 +7,10 @@ from collections.abc import Iterator
 import numpy as np
 
 from jamais.detectors.rarity import Rarity, prequential_nats
-from jamais.recipes.logs.batch import Batch, Judged
-from jamais.recipes.logs.columns import Columns
-from jamais.recipes.logs.surprise import Surprise
-from jamais.recipes.logs.unit import Origins
+from jamais.recipes.logs.events.surprise import Surprise
+from jamais.recipes.logs.reading.columns import Columns
+from jamais.recipes.logs.units.batch import Batch, Judged
+from jamais.recipes.logs.units.unit import Origins
 from jamais.types import Floats, Ints, StateTree
 
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from jamais.detectors.bags import EMPTY
 from jamais.detectors.order import START
-from jamais.recipes.logs.batch import Batch, Reason
+from jamais.recipes.logs.units.batch import Batch, Reason
 from jamais.types import Bools, Ints, StateTree
 
 ROW, FIRST_ROW, LAST_ROW, FIRST_LINE, LAST_LINE, FIRST_TIME, LAST_TIME, LAST_EVENT, LENGTH = range(9)

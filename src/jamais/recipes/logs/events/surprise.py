@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from jamais.detectors.rarity import Rarity
-from jamais.recipes.logs.confirmed import Confirmed
-from jamais.recipes.logs.lexicon import Lexicon
-from jamais.recipes.logs.meaning import Meaning, Readings
+from jamais.recipes.logs.events.confirmed import Confirmed
+from jamais.recipes.logs.events.lexicon import Lexicon
+from jamais.recipes.logs.events.meaning import Meaning, Readings
 from jamais.types import Floats, Ints
 
 MEANING_NATS = 8.0

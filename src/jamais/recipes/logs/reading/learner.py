@@ -11,10 +11,10 @@ from jamais.errors import Cancelled
 from jamais.parsing.memo import LineMemo
 from jamais.parsing.parser import TemplateParser
 from jamais.parsing.slots import SlotTable
-from jamais.recipes.logs.columns import Columns, Spool
+from jamais.recipes.logs.events.lexicon import context_of
 from jamais.recipes.logs.facts import Facts
-from jamais.recipes.logs.groups import Grouper
-from jamais.recipes.logs.lexicon import context_of
+from jamais.recipes.logs.reading.columns import Columns, Spool
+from jamais.recipes.logs.reading.groups import Grouper
 from jamais.recipes.logs.settings import LogSettings
 from jamais.sources.reader import RecordReader, open_records
 from jamais.sources.records import Records

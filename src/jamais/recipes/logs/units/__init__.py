@@ -1,0 +1,1 @@
+"""How are lines, sessions and windows learned and judged?"""
