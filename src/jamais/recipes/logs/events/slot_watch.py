@@ -6,6 +6,7 @@ import re
 
 import numpy as np
 
+from jamais.parsing.secrets import hide_secrets
 from jamais.parsing.slots import Probe, SlotTable
 from jamais.sources.records import Records
 from jamais.types import Codes, Floats
@@ -37,7 +38,7 @@ class SlotWatch:
             for i in np.flatnonzero(wanted).tolist():
                 found = probes[int(events[i])](raw[i])
                 if found is not None:
-                    nats[i], why[i] = found
+                    nats[i], why[i] = found[0], hide_secrets(found[1])  # the value is the line's own, unmasked
         return nats, why
 
     def _loud(self, blob: bytes) -> dict[int, Probe]:

@@ -92,8 +92,14 @@ class WindowScorer:
             self._seen += len(batch.events)
             return numbers
         times = latest_times(batch.records.time, self._latest)
-        self._latest = int(times[-1])
+        timed = np.flatnonzero(times != NO_TIME)
         numbers = np.where(times == NO_TIME, 0, times // self.width)
+        if self._latest == NO_TIME and len(timed):
+            # What came before the first time, a header perhaps, belongs to the window of that time.
+            numbers[: timed[0]] = numbers[timed[0]]
+            if self._open is not None:
+                self._open.number = int(numbers[timed[0]])
+        self._latest = int(times[-1])
         late = (numbers < self._floor) & (numbers > self._floor - MOST_EMPTY)
         return np.where(late, self._floor, numbers)
 

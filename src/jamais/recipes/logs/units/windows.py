@@ -7,7 +7,7 @@ import numpy as np
 from jamais.detectors.rarity import Rarity
 from jamais.detectors.rates import Rates
 from jamais.recipes.logs.events.surprise import Surprise
-from jamais.recipes.logs.reading.clock import latest_times
+from jamais.recipes.logs.reading.clock import SET_BACK, latest_times
 from jamais.recipes.logs.reading.columns import Columns
 from jamais.recipes.logs.settings import window_size
 from jamais.recipes.logs.units.rate_judge import RateJudge
@@ -45,25 +45,32 @@ class Windows:
 
     def _allowed(self, columns: Columns) -> tuple[Ints, Codes, int]:
         """Give window and event of each record that may be learned, and how many windows there are of them."""
-        number, events = self._numbers(columns), np.asarray(columns.events)
-        n_windows = int(number[-1]) + 1 if len(number) else 0
-        if columns.held is None:
-            return number, events, n_windows
-        allowed = np.ones(n_windows, dtype=bool)
+        number, holes = self._numbers(columns)
+        allowed = np.ones(int(number[-1]) + 1 if len(number) else 0, dtype=bool)
+        for record in holes.tolist():
+            allowed[number[record - 1] + 1 : number[record]] = False
         allowed[list(columns.held_windows)] = False
-        inside = ~columns.held & allowed[number]
+        inside = allowed[number] if columns.held is None else ~columns.held & allowed[number]
+        events = np.asarray(columns.events)
         # What is left moves together: a window that is not there was not an empty one.
         return (np.cumsum(allowed) - 1)[number[inside]], events[inside], int(allowed.sum())
 
-    def _numbers(self, columns: Columns) -> Ints:
-        """Give the window of each record `[n]`, never going back; windows of time count the empty ones."""
+    def _numbers(self, columns: Columns) -> tuple[Ints, Ints]:
+        """Give the window of each record `[n]`, never going back, and the records that come after a hole.
+
+        Windows of time count the empty ones. More than a day of them is a hole in the data, or a wrong stamp: no
+        silence of a service, and nothing to learn from.
+        """
         if not self.timed:
-            return np.arange(len(columns)) // self.width
+            return np.arange(len(columns)) // self.width, np.empty(0, dtype=np.int64)
         times = latest_times(np.asarray(columns.times), NO_TIME)
-        number = np.where(times == NO_TIME, 0, times // self.width)
+        timed = np.flatnonzero(times != NO_TIME)
+        number = times // self.width
+        number[: timed[0] if len(timed) else len(number)] = number[timed[0]] if len(timed) else 0
         steps = np.diff(number, prepend=number[:1])
         # A clock that was set back opens a new window; a gap of days is a gap, not days of empty windows.
-        return np.cumsum(np.where(steps < 0, 1, np.minimum(steps, MOST_EMPTY)))
+        number = np.cumsum(np.where(steps < 0, 1, np.minimum(steps, MOST_EMPTY)))
+        return number, np.flatnonzero(steps > SET_BACK // self.width)
 
     def _count(self, window: Ints, event: Ints, n_windows: int, start: int, extra: Floats) -> Floats:
         self.rarity.grow(len(extra))
