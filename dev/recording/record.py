@@ -75,9 +75,7 @@ def read_options() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def record(
-    stack: Stack, journal: Journal, options: argparse.Namespace, stopping: threading.Event
-) -> list[Label]:
+def record(stack: Stack, journal: Journal, options: argparse.Namespace, stopping: threading.Event) -> list[Label]:
     """Run the load, the routine and the plan; return what happened when."""
     plan, pace = make_plan(options.minutes)
     chance = random.Random(options.seed)

@@ -156,9 +156,7 @@ def main() -> None:
     parser.add_argument("--dsn", required=True)
     parser.add_argument("--redis-port", type=int, required=True)
     parser.add_argument("--spool", type=Path, required=True)
-    logging.basicConfig(
-        stream=sys.stdout, level=logging.INFO, format="[%(process)d] %(levelname)s %(message)s"
-    )
+    logging.basicConfig(stream=sys.stdout, level=logging.INFO, format="[%(process)d] %(levelname)s %(message)s")
     Supervisor(parser.parse_args()).run()
 
 

@@ -3,6 +3,8 @@
     import jamais
     watcher = jamais.fit("normal.log", kind="logs", out="watchers/app")
     verdicts = watcher.score("today.log")
+
+`docs/tour.md` goes on from here.
 """
 
 from __future__ import annotations

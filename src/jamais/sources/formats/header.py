@@ -273,6 +273,11 @@ def _consume(rest: str) -> tuple[str, str, str]:
                 return level, source, text.strip()
             continue
         break
+    return _rest_of(text, level, source, rest)
+
+
+def _rest_of(text: str, level: str, source: str, whole: str) -> tuple[str, str, str]:
+    """Take what may name the source from the front of what is left: level, source, message."""
     placed = _GO_FILE.match(text)
     if placed:
         return level, placed["name"], text[placed.end() :].strip()
@@ -280,7 +285,7 @@ def _consume(rest: str) -> tuple[str, str, str]:
         named, text = _take_source(text, bool(level))
         source = named or source
     if level and not text.strip():  # nothing but a level: it is what the line has to say
-        return "", source, rest.strip()
+        return "", source, whole.strip()
     return level, source, text.strip()
 
 

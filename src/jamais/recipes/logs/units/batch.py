@@ -23,7 +23,6 @@ class Batch:
     slot_nats: Floats = field(default_factory=lambda: np.empty(0))
     slot_why: dict[int, str] = field(default_factory=dict)
 
-
     def loudness(self, event_nats: Floats) -> Floats:
         """Give the surprise of each record `[n]`: of its event, or of its slot values if that is more."""
         return np.maximum(event_nats[self.events], self.slot_nats)
