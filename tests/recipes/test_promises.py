@@ -273,3 +273,9 @@ def test_the_first_record_that_is_odd_is_named_in_a_session() -> None:
     assert row["why"].startswith("line 21 never seen: req r<*> crashed badly")
     assert row["level"] == "ERROR"
     assert row["nearest"] in small_log.fitted("sessions").recipe.parser.texts  # type: ignore[attr-defined]
+
+
+def test_slots_are_summarised_for_as_many_templates_as_was_set() -> None:
+    recipe: Any = jamais.fit(normal(60), kind="logs", settings={**TINY, "parsing.slot_templates": 2}).recipe
+    for one in (recipe, recipe.learned(normal(60, seed=5))[0], type(recipe).from_state(recipe.state_dict())):
+        assert len({row[0] for row in one.slots.state_dict()["rows"]}) == 2

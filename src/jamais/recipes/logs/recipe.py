@@ -54,7 +54,7 @@ class LogRecipe:
         self.seed = seed
         self.alarm_rate = settings.alarm_rate
         self.parser = TemplateParser(settings.parsing)
-        self.slots = SlotTable()
+        self.slots = SlotTable(settings.parsing.slot_templates)
         self.unit = _unit(settings)
         self.calibration = Calibration()
         self.facts = Facts()
