@@ -120,3 +120,13 @@ def test_a_stream_of_nothing_gives_frames_of_nothing() -> None:
         for frame in (stream.push([]), stream.push_chunk(b""), stream.pause(), stream.end(["x"]), stream.flush()):
             assert frame.schema == fitted(mode).score([]).schema
             assert len(frame) == 0
+
+
+def test_of_two_equal_records_the_first_is_named_whatever_cuts_them() -> None:
+    watcher = fitted("sessions")
+    odd = [odd_at(BEGIN + timedelta(seconds=k), "ERROR web: req r7 crashed badly") for k in range(3)]
+    stream = watcher.stream()
+    frames = [stream.push([line]) for line in odd]
+    frame = joined([*frames, stream.flush()])
+    assert_frame_equal(frame, watcher.score(odd), check_exact=True)
+    assert frame["line"].to_list() == [1]

@@ -205,6 +205,15 @@ def test_another_alarm_rate_changes_who_alarms_and_nothing_else(mode: str) -> No
     assert (after["abnormal"] == (after["p_value"] <= 0.3)).all()
 
 
+def test_a_row_exactly_at_the_alarm_rate_alarms() -> None:
+    watcher = fitted()
+    p = watcher.score(today())["p_value"].sort()[10]
+    watcher.set_alarm_rate(p)
+    frame = watcher.score(today())
+    assert frame.filter(pl.col("p_value") == p)["abnormal"].all()
+    assert (frame["abnormal"] == (frame["p_value"] <= p)).all()
+
+
 @pytest.mark.parametrize("rate", [0.0, 1.0, -1.0, float("nan")])
 def test_an_alarm_rate_is_a_share(rate: float) -> None:
     with pytest.raises(SettingsError, match="share"):
