@@ -12,7 +12,7 @@ from jamais.detectors.order import Order
 from jamais.detectors.rates import Rates
 from jamais.detectors.silence import Waits, silences
 from jamais.recipes.logs.events.surprise import Surprise
-from jamais.recipes.logs.reading.clock import latest_times
+from jamais.recipes.logs.reading.clock import StreamClock
 from jamais.recipes.logs.settings import SessionSettings
 from jamais.recipes.logs.units.batch import Batch, Judged, Reason, join
 from jamais.recipes.logs.units.open_sessions import (
@@ -61,6 +61,7 @@ class SessionScorer:
         self.n_rows = 0
         self.n_closed_early = 0
         self.now = NO_TIME
+        self._clock = StreamClock()
         self._checked = NO_TIME
         self._order = known.order.table(surprise.lexicon.n_known)
         self._open = OpenSessions()
@@ -85,7 +86,7 @@ class SessionScorer:
         self._open.follow(batch, grouped, places, created, row)
         self._step(places, events.tolist())
         self._note_loud(batch, grouped, places, before)
-        self.now = int(latest_times(batch.records.time, self.now)[-1])
+        self.now = int(self._clock.follow(batch.records.time)[-1])
         return join([self._lone(batch, lone, row), self._close_some()])
 
     def flush(self) -> Iterator[Judged]:
@@ -113,10 +114,11 @@ class SessionScorer:
     def state_dict(self) -> StateTree:
         opened = self._open.state_dict()
         opened["bags"] = [self.bags.bags[state] for state in self._open.states]
-        return {"n_rows": self.n_rows, "now": self.now, "checked": self._checked, "open": opened}
+        return {"n_rows": self.n_rows, "clock": self._clock.state(), "checked": self._checked, "open": opened}
 
     def load_state_dict(self, tree: StateTree) -> None:
-        self.n_rows, self.now, self._checked = int(tree["n_rows"]), int(tree["now"]), int(tree["checked"])
+        self._clock.restore(tree["clock"])
+        self.n_rows, self.now, self._checked = int(tree["n_rows"]), self._clock.latest, int(tree["checked"])
         bags = [tuple((int(event), int(count)) for event, count in bag) for bag in tree["open"]["bags"]]
         self._open.load_state_dict(tree["open"], [self.bags.number(bag) for bag in bags])
 

@@ -6,7 +6,7 @@ import numpy as np
 
 from jamais.detectors.bags import EMPTY, EVENT_BITS, Bags
 from jamais.detectors.order import START
-from jamais.recipes.logs.reading.clock import latest_times
+from jamais.recipes.logs.reading.clock import StreamClock
 from jamais.recipes.logs.reading.columns import Columns
 from jamais.types import NO_TIME, Ints
 
@@ -28,7 +28,7 @@ class Walk:
         self.session = number[order]
         self.event = np.asarray(columns.events)[order].astype(np.int64)
         self.states = _states(self.session, self.event, bags)
-        self.now = int(latest_times(times, NO_TIME)[-1]) if len(times) else NO_TIME
+        self.now = int(StreamClock().follow(times)[-1]) if len(times) else NO_TIME
         last = np.r_[self.session[1:] != self.session[:-1], True] if len(order) else np.empty(0, dtype=bool)
         ordered = times[order]
         until = np.where(last, self.now, np.r_[ordered[1:], self.now])

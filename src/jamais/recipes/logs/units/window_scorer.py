@@ -8,13 +8,20 @@ from datetime import UTC, datetime
 import numpy as np
 
 from jamais.recipes.logs.events.surprise import Surprise
-from jamais.recipes.logs.reading.clock import latest_times
+from jamais.recipes.logs.reading.clock import StreamClock
 from jamais.recipes.logs.units.batch import Batch, Judged, Reason, join
 from jamais.recipes.logs.units.rate_judge import NOTHING_ODD, Odd, RateJudge
 from jamais.types import NO_TIME, Ints, StateTree
 
 MOST_EMPTY = 1_000
 """Empty windows told one after the other: after that a gap is a gap."""
+
+SHORTEST_GAP = 600_000_000
+
+
+def believable_gap(width: int) -> int:
+    """Give the gap (microseconds) up to which one stamp is believed: ten minutes, or twenty windows if longer."""
+    return max(SHORTEST_GAP, 20 * width)
 
 
 class WindowScorer:
@@ -30,7 +37,7 @@ class WindowScorer:
         self.width, self.judge, self.sources, self.surprise = width, judge, sources, surprise
         self.n_rows = 0
         self._seen = 0
-        self._latest = NO_TIME
+        self._clock = StreamClock(believable_gap(width))
         self._floor = 0
         """Windows before it have ended by the clock: records that come late count in this one."""
         self._whole = judge is None
@@ -65,9 +72,9 @@ class WindowScorer:
 
     def tick(self, passed: int) -> Judged | None:
         """Close the windows that ended within `passed` microseconds after the last record, empty ones too."""
-        if self.judge is None or self._open is None or self._latest == NO_TIME:
+        if self.judge is None or self._open is None or self._clock.latest == NO_TIME:
             return None
-        number = (self._latest + passed) // self.width
+        number = (self._clock.latest + passed) // self.width
         if number <= self._open.number:
             return None
         last_row, last_line = self._open.last_row, self._open.last_line
@@ -78,11 +85,12 @@ class WindowScorer:
 
     def state_dict(self) -> StateTree:
         opened = None if self._open is None else self._open.state_dict()
-        clock = {"seen": self._seen, "latest": self._latest, "floor": self._floor, "whole": self._whole}
+        clock = {"seen": self._seen, "clock": self._clock.state(), "floor": self._floor, "whole": self._whole}
         return {"n_rows": self.n_rows, **clock, "open": opened}
 
     def load_state_dict(self, tree: StateTree) -> None:
-        self.n_rows, self._seen, self._latest = int(tree["n_rows"]), int(tree["seen"]), int(tree["latest"])
+        self.n_rows, self._seen = int(tree["n_rows"]), int(tree["seen"])
+        self._clock.restore(tree["clock"])
         self._floor, self._whole = int(tree["floor"]), bool(tree["whole"])
         self._open = None if tree["open"] is None else Window.from_state(tree["open"])
 
@@ -91,15 +99,15 @@ class WindowScorer:
             numbers = (self._seen + np.arange(len(batch.events))) // self.width
             self._seen += len(batch.events)
             return numbers
-        times = latest_times(batch.records.time, self._latest)
+        begun = self._clock.latest != NO_TIME
+        times = self._clock.follow(batch.records.time)
         timed = np.flatnonzero(times != NO_TIME)
         numbers = np.where(times == NO_TIME, 0, times // self.width)
-        if self._latest == NO_TIME and len(timed):
+        if not begun and len(timed):
             # What came before the first time, a header perhaps, belongs to the window of that time.
             numbers[: timed[0]] = numbers[timed[0]]
             if self._open is not None:
                 self._open.number = int(numbers[timed[0]])
-        self._latest = int(times[-1])
         late = (numbers < self._floor) & (numbers > self._floor - MOST_EMPTY)
         return np.where(late, self._floor, numbers)
 

@@ -7,12 +7,12 @@ import numpy as np
 from jamais.detectors.rarity import Rarity
 from jamais.detectors.rates import Rates
 from jamais.recipes.logs.events.surprise import Surprise
-from jamais.recipes.logs.reading.clock import SET_BACK, latest_times
+from jamais.recipes.logs.reading.clock import DAY, StreamClock
 from jamais.recipes.logs.reading.columns import Columns
 from jamais.recipes.logs.settings import window_size
 from jamais.recipes.logs.units.rate_judge import RateJudge
 from jamais.recipes.logs.units.unit import Origins
-from jamais.recipes.logs.units.window_scorer import MOST_EMPTY, WindowScorer
+from jamais.recipes.logs.units.window_scorer import MOST_EMPTY, WindowScorer, believable_gap
 from jamais.types import NO_TIME, Codes, Floats, Ints, StateTree
 
 
@@ -63,14 +63,14 @@ class Windows:
         """
         if not self.timed:
             return np.arange(len(columns)) // self.width, np.empty(0, dtype=np.int64)
-        times = latest_times(np.asarray(columns.times), NO_TIME)
+        times = StreamClock(believable_gap(self.width)).follow(np.asarray(columns.times))
         timed = np.flatnonzero(times != NO_TIME)
         number = times // self.width
         number[: timed[0] if len(timed) else len(number)] = number[timed[0]] if len(timed) else 0
         steps = np.diff(number, prepend=number[:1])
         # A clock that was set back opens a new window; a gap of days is a gap, not days of empty windows.
         number = np.cumsum(np.where(steps < 0, 1, np.minimum(steps, MOST_EMPTY)))
-        return number, np.flatnonzero(steps > SET_BACK // self.width)
+        return number, np.flatnonzero(steps > DAY // self.width)
 
     def _count(self, window: Ints, event: Ints, n_windows: int, start: int, extra: Floats) -> Floats:
         self.rarity.grow(len(extra))
