@@ -215,3 +215,32 @@ def test_answers_come_at_once(arguments: list[str], limit: float, lines_kept: Pa
         after = resource.getrusage(resource.RUSAGE_CHILDREN)
         times.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
     assert min(times) <= limit
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+@pytest.mark.parametrize("arguments", [["score", "W", "D"], ["score", "W", "D", "--json"], ["watch", "W", "-"]])
+def test_a_full_disk_under_standard_output_is_told_in_one_line(
+    arguments: list[str], unbuffered: str, lines_kept: Path, today: Path
+) -> None:
+    env = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
+    env["PYTHONUNBUFFERED"] = unbuffered
+    typed = [{"W": str(lines_kept), "D": str(today)}.get(one, one) for one in arguments]
+    with open("/dev/full", "wb") as full, today.open("rb") as text:
+        done = subprocess.run(
+            [sys.executable, "-m", "jamais", *typed], stdin=text, stdout=full, stderr=subprocess.PIPE, env=env
+        )
+    assert done.returncode == 2
+    assert done.stderr.decode().endswith("jamais: cannot write to standard output: No space left on device\n")
+    assert "Traceback" not in done.stderr.decode()
+
+
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_output_is_never_cut_silently(unbuffered: str, lines_kept: Path, normal: Path, tmp_path: Path) -> None:
+    env = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
+    env["PYTHONUNBUFFERED"] = unbuffered
+    command = f"ulimit -f 20; exec '{sys.executable}' -m jamais score '{lines_kept}' '{normal}' --json"
+    with (tmp_path / "out.json").open("wb") as out:
+        done = subprocess.run(["bash", "-c", command], stdout=out, stderr=subprocess.PIPE, env=env, text=True)
+    assert (tmp_path / "out.json").stat().st_size == 20 * 1024
+    assert (done.returncode, done.stderr) == (2, "jamais: cannot write to standard output: File too large\n")

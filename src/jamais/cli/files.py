@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
+from jamais.cli.output import OutputError
 from jamais.errors import InputError
 
 
@@ -25,7 +26,7 @@ def opened(out: str | None) -> Iterator[IO[bytes]]:
     try:
         with _in_place(path) if path.exists() and not path.is_file() else _renamed(path) as file:
             yield file
-    except BrokenPipeError:
+    except (BrokenPipeError, OutputError):
         raise
     except OSError as wrong:
         raise InputError(f"cannot write {out}: {wrong.strerror or wrong}; nothing was written") from wrong

@@ -6,7 +6,6 @@ A command's module is imported only when that command is typed: `--help` costs w
 from __future__ import annotations
 
 import contextlib
-import os
 import signal
 import sys
 from collections.abc import Sequence
@@ -15,6 +14,7 @@ from types import FrameType
 
 import click
 
+from jamais.cli import output
 from jamais.errors import JamaisError
 from jamais.version import __version__
 
@@ -116,6 +116,7 @@ cli = _Lazy(
 def main() -> None:
     """Be the program `jamais`."""
     signal.signal(signal.SIGTERM, _terminated)
+    output.make_whole()
     sys.exit(run(sys.argv[1:]))
 
 
@@ -144,15 +145,11 @@ def run(arguments: Sequence[str]) -> int:
         print("\njamais: stopped; nothing was changed", file=sys.stderr)
         return 130
     except BrokenPipeError:
-        return closed_pipe()
-
-
-def closed_pipe() -> int:
-    """Go quietly when nobody reads standard output any more; give the exit code."""
-    # The interpreter flushes standard output once more at its end, and would complain.
-    with contextlib.suppress(OSError, ValueError):
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    return 0
+        output.let_go()
+        return 0
+    except output.OutputError as wrong:
+        output.let_go()
+        return _tell(f"cannot write to standard output: {wrong.strerror}")
 
 
 def _tell(message: str, context: click.Context | None = None) -> int:

@@ -11,10 +11,11 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from itertools import chain
-from typing import IO, TYPE_CHECKING
+from typing import TYPE_CHECKING
 
 import click
 
+from jamais.cli.live.alarm_log import AlarmLog
 from jamais.cli.live.place import PlaceFile
 from jamais.cli.live.watching import Ends, Watch
 from jamais.errors import InputError
@@ -58,7 +59,7 @@ def watch(watcher: Watcher, wanted: Wanted) -> None:
             watcher.stream(wanted.idle),
             watcher.version,
             as_json=wanted.format == "json",
-            alarm_file=stack.enter_context(_appended(wanted.alarms)),
+            alarm_log=stack.enter_context(AlarmLog(wanted.alarms)) if wanted.alarms else None,
             ends=_ends(watcher, wanted.group_end),
             place=place,
             position=lambda: follower.position,
@@ -130,19 +131,6 @@ def _reader_gone() -> Callable[[], bool]:
     poll = select.poll()
     poll.register(descriptor, 0)  # errors only
     return lambda: bool(poll.poll(0))
-
-
-@contextmanager
-def _appended(path: str | None) -> Iterator[IO[bytes] | None]:
-    if path is None:
-        yield None
-        return
-    with ExitStack() as stack:
-        try:
-            file = stack.enter_context(open(path, "ab"))
-        except OSError as wrong:
-            raise InputError(f"cannot write {path}: {wrong.strerror or wrong}") from wrong
-        yield file
 
 
 def _say(sentence: str) -> None:

@@ -7,7 +7,7 @@ import re
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import IO, TYPE_CHECKING
+from typing import TYPE_CHECKING
 
 import click
 
@@ -19,6 +19,7 @@ from jamais.errors import InputError
 if TYPE_CHECKING:
     import polars as pl
 
+    from jamais.cli.live.alarm_log import AlarmLog
     from jamais.sources.follow import Position
     from jamais.stream import Stream
 
@@ -51,7 +52,7 @@ class Watch:
         version: int | None,
         *,
         as_json: bool = False,
-        alarm_file: IO[bytes] | None = None,
+        alarm_log: AlarmLog | None = None,
         ends: Ends | None = None,
         place: PlaceFile | None = None,
         position: Callable[[], Position | None] = lambda: None,
@@ -60,7 +61,7 @@ class Watch:
         self.counts = Counts()
         self.rest = b""
         """The line that is being written; a program that writes in blocks stops in the middle of one."""
-        self._stream, self._version, self._as_json, self._alarm_file = stream, version, as_json, alarm_file
+        self._stream, self._version, self._as_json, self._alarm_log = stream, version, as_json, alarm_log
         self._ends, self._place, self._position, self._clock = ends, place, position, clock
         self._folder = Folder(clock)
         self._ending: list[str] = []
@@ -141,9 +142,8 @@ class Watch:
         self.counts.rows += len(frame)
         for record in alarms.records(frame, self._version):
             self.counts.alarms += 1
-            if self._alarm_file is not None:
-                self._alarm_file.write(alarms.line(record).encode("utf-8", "replace") + b"\n")
-                self._alarm_file.flush()
+            if self._alarm_log is not None:
+                self._alarm_log.add(record)
             if self._folder.is_news(record):
                 # click.echo flushes: an alarm that waits in a buffer is none.
                 click.echo(alarms.line(record) if self._as_json else alarms.headline(record))
