@@ -9,6 +9,7 @@ import os
 import random
 import subprocess
 import sys
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -53,9 +54,10 @@ def test_compression_is_known_by_magic_not_by_name(tmp_path: Path, read: Any) ->
         assert read(log).raw == [line.encode() for line in LINES]
         with log.open("rb") as file:
             assert read(file).raw == [line.encode() for line in LINES]
-    two = tmp_path / "two.gz"
-    two.write_bytes(gzip.compress(TEXT) + gzip.compress(TEXT))
-    assert len(read(two).raw) == 1000
+    for pack in (gzip.compress, lzma.compress, zstandard.compress):
+        two = tmp_path / "two"
+        two.write_bytes(pack(TEXT) + pack(TEXT))
+        assert len(read(two).raw) == 1000
 
 
 def test_of_a_truncated_archive_what_could_be_read_is_kept(tmp_path: Path, read: Any) -> None:
@@ -68,6 +70,34 @@ def test_of_a_truncated_archive_what_could_be_read_is_kept(tmp_path: Path, read:
         assert 15_000 < len(whole.raw) < 30_000
         assert whole.reader.counts["truncated"] == 1
         assert any("cut short" in sentence for sentence in whole.reader.said)
+
+
+@pytest.mark.parametrize("name", ["gz", "xz", "zst"])
+@pytest.mark.parametrize("share", [0.1, 0.5, 0.99])
+def test_of_a_short_truncated_archive_every_byte_is_kept(share: float, name: str, tmp_path: Path, read: Any) -> None:
+    zstandard = pytest.importorskip("zstandard")
+    random.seed(0)
+    text = "\n".join(f"2026-11-22 05:10:00 INFO a: {random.random()}" for _ in range(12_000)).encode()
+    packed: bytes
+    if name == "gz":
+        packed = gzip.compress(text)
+        packed = packed[: int(share * len(packed))]
+        wanted = zlib.decompressobj(31).decompress(packed)
+    elif name == "xz":
+        packed = lzma.compress(text, preset=0)
+        packed = packed[: int(share * len(packed))]
+        wanted = lzma.LZMADecompressor().decompress(packed)
+    else:
+        packed = zstandard.compress(text)
+        packed = packed[: int(share * len(packed))]
+        wanted = zstandard.ZstdDecompressor().decompressobj().decompress(packed)
+    log = tmp_path / "cut"
+    log.write_bytes(packed)
+    whole = read(log)
+    assert b"\n".join(whole.raw) == wanted.rstrip(b"\n")
+    assert whole.reader.counts["truncated"] == 1
+    if share > 0.4:
+        assert len(wanted) > 100_000
 
 
 def test_what_is_no_log_is_refused_in_one_sentence(tmp_path: Path, read: Any) -> None:

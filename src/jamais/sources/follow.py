@@ -7,7 +7,6 @@ import hashlib
 import os
 import re
 import select
-import shutil
 import sys
 import tempfile
 import time
@@ -275,7 +274,8 @@ def _opened(path: Path) -> IO[bytes]:
     plain = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115 (the follower closes it)
     try:
         with gzip.open(path) as packed:
-            shutil.copyfileobj(packed, plain)
+            while piece := packed.read1(_BLOCK):
+                plain.write(piece)
     except (EOFError, zlib.error):
         pass  # cut short: what could be read of it is there
     return plain

@@ -23,6 +23,7 @@ from jamais.sources.tables import table_lines
 _GZIP, _XZ, _ZSTD = b"\x1f\x8b", b"\xfd7zXZ\x00", b"\x28\xb5\x2f\xfd"
 _BOMS = ((codecs.BOM_UTF8, ""), (codecs.BOM_UTF16_LE, "utf-16-le"), (codecs.BOM_UTF16_BE, "utf-16-be"))
 _LOOK = 1 << 16
+_PIECE = 1 << 17
 LINE_BYTES = 1 << 20
 """Of a line without an end this much is kept."""
 _NUL_SHARE = 0.05
@@ -48,7 +49,7 @@ class Source:
 
 
 class _Reader(Protocol):
-    def read(self, size: int, /) -> bytes: ...
+    def read1(self, size: int, /) -> bytes: ...
 
 
 def open_sources(data: Any) -> list[Source]:
@@ -170,8 +171,32 @@ def _open_zstd(file: IO[bytes]) -> _Reader:
         import zstandard
     except ImportError as wrong:
         raise MissingExtraError("reading .zst files", "zstd") from wrong
-    reader: _Reader = zstandard.ZstdDecompressor().stream_reader(file, read_across_frames=True)
-    return reader
+    return _Zstd(file, zstandard.ZstdDecompressor().decompressobj)
+
+
+class _Zstd:
+    """Frames of zstd, one after the other; the library's own stream says nothing about one that is cut short."""
+
+    def __init__(self, file: IO[bytes], frame: Callable[[], Any]) -> None:
+        self._file, self._new_frame = file, frame
+        self._frame: Any = None
+        self._packed = b""
+
+    def read1(self, size: int, /) -> bytes:
+        while True:
+            packed = self._packed or self._file.read(min(size, 1 << 14))
+            if not packed:
+                if self._frame is not None:
+                    raise EOFError("the last frame has no end")
+                return b""
+            if self._frame is None:
+                self._frame = self._new_frame()
+            text: bytes = self._frame.decompress(packed)
+            self._packed = b""
+            if self._frame.eof:
+                self._packed, self._frame = self._frame.unused_data, None
+            if text:
+                return text
 
 
 def whole_lines(blocks: Iterable[bytes]) -> Iterator[bytes]:
@@ -245,20 +270,23 @@ def _packed_file(path: Path, packed: Callable[[Any], _Reader], size: int, source
 
 
 def _packed_blocks(reader: _Reader, size: int, source: Source) -> Iterator[bytes]:
-    while True:
-        try:
-            block = reader.read(min(size, 1 << 20))
-        except (EOFError, zlib.error, lzma.LZMAError, gzip.BadGzipFile, OSError) as wrong:
-            source.notes.append(f"truncated: {source.name} is damaged or cut short ({wrong}); what came before is kept")
-            return
-        except Exception as wrong:
-            if type(wrong).__name__ != "ZstdError":
-                raise
-            source.notes.append(f"truncated: {source.name} is damaged or cut short ({wrong}); what came before is kept")
-            return
-        if not block:
-            return
-        yield block
+    """Unpack piece by piece: one call for a whole block would lose what it had before it met the damage."""
+    parts: list[bytes] = []
+    held = 0
+    try:
+        while part := reader.read1(_PIECE):
+            parts.append(part)
+            held += len(part)
+            if held >= min(size, 1 << 20):
+                yield b"".join(parts)
+                parts, held = [], 0
+    except Exception as wrong:
+        known = EOFError | zlib.error | lzma.LZMAError | OSError
+        if not isinstance(wrong, known) and type(wrong).__name__ != "ZstdError":
+            raise
+        source.notes.append(f"truncated: {source.name} is damaged or cut short ({wrong}); what came before is kept")
+    if parts:
+        yield b"".join(parts)
 
 
 def _stream(name: str, file: Any) -> Source:
