@@ -41,6 +41,7 @@ def settings_page() -> str:
         "```",
         "```python",
         "import jamais",
+        "",
         'jamais.fit("normal.log", kind="logs", settings={"memory": {"capacity": 5000}})',
         "```",
         '`jamais.toml` holds the same names: `window = "60s"` at the top, `capacity = 5000` under `[memory]`.',

@@ -90,6 +90,16 @@ class Curve:
         return min(certain, self.before(last) + reached * (self.before(last + 1) - self.before(last)))
 
 
+def usual_high(counts: list[int]) -> int:
+    """The count two spreads above the mean of log(1 + count), at least 1."""
+    logs = [math.log1p(count) for count in counts]
+    n = len(logs)
+    mean = sum(logs) / n
+    variance = max(sum(value**2 for value in logs) / n - mean**2, 0.0)
+    spread = max(math.sqrt(variance * (1.0 + 3.0 / n)), 0.25)
+    return max(1, round(math.expm1(mean + 2 * spread)))
+
+
 def student_t(counts: Sequence[int], count: int, degrees: float = 4.0, smallest: float = 0.25) -> Nats:
     """Give the surprise of `count` in a window, after windows that held `counts` (zeros included)."""
     logs = [math.log(1 + one) for one in counts]
@@ -230,7 +240,7 @@ class SessionTwin:
                 if curve is not None and len(curve.waits) >= 5:
                     nats.append(curve.nats(now - last.time))
                     break
-        if self.lengths:
+        if self.lengths and len(members) > usual_high(self.lengths):  # a short session is unfinished, not odd
             nats.append(student_t(self.lengths, len(members)))
         return max(nats)
 

@@ -73,3 +73,9 @@ class Rates:
     def load_state_dict(self, tree: StateTree) -> None:
         self.windows = float(tree["windows"])
         self.sums = np.asarray(tree["sums"], dtype=np.float64).reshape(-1, 5)
+
+
+def long_nats(lengths: Rates, counts: Ints) -> Floats:
+    """Give the surprise `[n]` of sessions of `counts: [n]` records; a short one is unfinished, not odd: 0."""
+    nats = lengths.nats(np.zeros(len(counts), dtype=np.int64), counts)
+    return np.where(counts > lengths.usual(0)[1], nats, 0.0)

@@ -51,7 +51,7 @@ class Facts:
     def meaning_of_rate(self, rate: float, calibration: Calibration) -> str:
         """Say what an alarm rate means for a person who gets the alarms."""
         pace = self.rows_per_day()
-        a_day = f"about {rate * pace:,.3g} false alarms a day at the pace of this data; " if pace else ""
+        a_day = f"about {_said(rate * pace)} false alarms a day at the pace of this data; " if pace else ""
         finest = calibration.finest_rate
         beyond = "" if rate >= finest else ", below that p-values are extrapolated"
         return f"{a_day}{calibration.n_rows:,} calibration rows support rates down to {finest:.2g}{beyond}"
@@ -67,3 +67,8 @@ class Facts:
             "profile": dict(self.profile),
             "counts": dict(self.counts),
         }
+
+
+def _said(number: float) -> str:
+    """Write a number as people do: 8,780, 44, 1.8, 0.0011."""
+    return f"{number:,.0f}" if number >= 10 else f"{number:.2g}"

@@ -151,15 +151,19 @@ class LogRecipe:
 
     def batches(self, data: Any) -> RecordReader:
         """Open data for reading."""
-        return open_records(data, options=self.settings.reading, expected=self._profile())
+        return open_records(data, options=self.settings.reading, expected=self.profile())
 
     def assembler(self) -> RecordAssembler:
         """Give what makes records of data that comes in pieces, in the format of the fit data."""
-        return RecordAssembler(self.settings.reading, self._profile())
+        return RecordAssembler(self.settings.reading, self.profile())
 
-    def _profile(self) -> Profile | None:
+    def profile(self) -> Profile | None:
         """What reading found out about the format of the fit data."""
         return Profile.from_state(self.facts.profile) if self.facts.profile else None
+
+    def n_templates(self) -> int:
+        """Give the number of templates that did not turn out to be another one."""
+        return len(np.unique(self.parser.canonical()))
 
     def with_alarm_rate(self, rate: float) -> LogRecipe:
         """Give the same recipe with another alarm rate."""

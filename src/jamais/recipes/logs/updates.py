@@ -25,9 +25,9 @@ def learn_trusted(
     old: LogRecipe, new: LogRecipe, data: Any, listener: Listener, cancel: CancelToken | None
 ) -> LearnReport:
     """Let `new` learn all of `data`; refuse it if that breaks what is remembered."""
-    known = len(new.parser)
+    known = old.n_templates()
     watched = {*old.confirmed.answers, *old.quarantine.items}
-    with Learner(new.parser, new.slots, new.settings, watched) as learner:
+    with Learner(new.parser, new.slots, new.settings, watched, old.profile()) as learner:
         learner.read(data, listener, cancel)
         records = learner.facts.records
         if not records:
@@ -41,9 +41,9 @@ def learn_trusted(
         Check("normal items that would now alarm (share)", changed_share(old, new), MOST_CHANGED),
         Check("items confirmed abnormal in this data", float(bad), 0.0),
         Check("vectors in memory", float(len(new.meaning.memory)), float(new.settings.memory.capacity)),
-        Check("templates", float(len(new.parser)), float(new.settings.parsing.max_templates)),
+        Check("templates", float(new.n_templates()), float(new.settings.parsing.max_templates)),
     )
-    counts = {"new templates": len(new.parser) - known, "templates": len(new.parser)}
+    counts = {"new templates": new.n_templates() - known, "templates": new.n_templates()}
     return LearnReport(all(check.passed for check in checks), records, counts, checks)
 
 

@@ -84,13 +84,13 @@ class Meaning:
                 novelty[template] = _quantile(self.distances, distance)
         return Readings(novelty, self._tone(said), np.zeros(n), nearest)
 
-    def read(self, said: Sequence[Said]) -> Readings:
-        """Look at texts that match no known template."""
+    def read(self, said: Sequence[Said], closely: bool = True) -> Readings:
+        """Look at texts that match no known template; not `closely`: take them for as far away as can be."""
         n = len(said)
         if not n:
             return Readings(np.empty(0), np.empty(0), np.empty(0), np.empty(0, dtype=np.int64))
         unknown = self.encoder.unknown_share([one.text for one in said])
-        if not len(self.memory):
+        if not len(self.memory) or not closely:
             return Readings(np.ones(n), self._tone(said), unknown, np.full(n, -1, dtype=np.int64))
         distances, ids = self._knn(self.n_neighbors).nearest(self._vectors(said))
         novelty = _quantile(self.distances, distances[:, -1])

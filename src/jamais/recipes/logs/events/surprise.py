@@ -26,6 +26,9 @@ def meaning_nats(readings: Readings) -> Floats:
     return MEANING_NATS * ((readings.novelty + readings.tone) / 2.0 - 0.5) + UNKNOWN_NATS * readings.unknown
 
 
+MOST_READ = 5_000
+"""Unseen texts of one pass that are compared with known ones, a few milliseconds each. In a storm of more than that
+the rest counts as far from all that is known: it is new anyhow, and a watcher must not fall behind."""
 FOREIGN = 0.2
 """Share of unknown characters from which a reason mentions them."""
 TROUBLE = 0.5
@@ -46,20 +49,25 @@ class Surprise:
 
     def nats(self) -> Floats:
         """Give the surprise `[len(lexicon)]` of all events so far; new texts are read on the way."""
-        missing = range(len(self._nats), len(self.lexicon))
-        if missing:
-            readings = self.meaning.read([self.lexicon.said(event) for event in missing])
-            for place, event in enumerate(missing):
-                self.readings[event] = (
-                    float(readings.novelty[place]),
-                    float(readings.tone[place]),
-                    float(readings.unknown[place]),
-                    int(readings.nearest[place]),
-                )
-            never = -np.log(0.5 / (self.rarity.units + 1.0))
-            told = self._told(never + meaning_nats(readings), missing.start)
-            self._nats = np.concatenate([self._nats, told])
+        first, end = len(self._nats), len(self.lexicon)
+        if first < end:
+            last_read = min(end, max(first, self.lexicon.n_known + MOST_READ))
+            nats = [self._read(range(first, last_read), True), self._read(range(last_read, end), False)]
+            self._nats = np.concatenate([self._nats, self._told(np.concatenate(nats), first)])
         return self._nats
+
+    def _read(self, events: range, closely: bool) -> Floats:
+        """Give the surprise `[n]` of unseen events, and keep what was read for the reasons."""
+        readings = self.meaning.read([self.lexicon.said(event) for event in events], closely)
+        for place, event in enumerate(events):
+            self.readings[event] = (
+                float(readings.novelty[place]),
+                float(readings.tone[place]),
+                float(readings.unknown[place]),
+                int(readings.nearest[place]),
+            )
+        nats: Floats = meaning_nats(readings) - np.log(0.5 / (self.rarity.units + 1.0))
+        return nats
 
     def _told(self, nats: Floats, first: int) -> Floats:
         """Put answers of people in place of what was counted, for the events from `first` on."""

@@ -16,6 +16,7 @@ from jamais.recipes.logs.facts import Facts
 from jamais.recipes.logs.reading.columns import Columns, Spool
 from jamais.recipes.logs.reading.groups import Grouper
 from jamais.recipes.logs.settings import LogSettings
+from jamais.sources.formats.detect import Profile
 from jamais.sources.reader import RecordReader, open_records
 from jamais.sources.records import Records
 from jamais.types import NO_TIME, CancelToken, Codes, Event, Listener
@@ -29,9 +30,18 @@ class Learner:
     """Reads data into a spool of encoded columns, teaching templates and slot values to the parser on the way."""
 
     def __init__(
-        self, parser: TemplateParser, slots: SlotTable, settings: LogSettings, watched: Container[str] = ()
+        self,
+        parser: TemplateParser,
+        slots: SlotTable,
+        settings: LogSettings,
+        watched: Container[str] = (),
+        expected: Profile | None = None,
     ) -> None:
-        """`watched`: items to look out for; `met` tells which of them came, whatever template they follow now."""
+        """`watched`: items to look out for; `met` tells which of them came, whatever template they follow now.
+
+        `expected`: how earlier data was read.
+        """
+        self.expected = expected
         self.watched, self.met = watched, set[str]()
         self.parser, self.slots, self.settings = parser, slots, settings
         self.spool = Spool()
@@ -43,14 +53,20 @@ class Learner:
 
     def read(self, data: Any, listener: Listener, cancel: CancelToken | None) -> None:
         """Read all of `data`; raises Cancelled between batches when asked to."""
-        reader = open_records(data, options=self.settings.reading)
+        reader = open_records(data, options=self.settings.reading, expected=self.expected)
         for records in reader:
             if cancel is not None and cancel.cancelled:
                 raise Cancelled("cancelled while reading; nothing was changed")
             self._take(records)
-            values = {"records": self.spool.n_records, "templates": len(self.parser)}
+            values = {"records": self.spool.n_records, "templates": self.n_templates}
             listener(Event("reading", reader.bytes_done, reader.bytes_total, values))
         self._finish(reader)
+
+    @property
+    def n_templates(self) -> int:
+        """Templates that did not turn out to be another one."""
+        canonical = self.parser.canonical()
+        return int((canonical == np.arange(len(canonical))).sum())
 
     def columns(self) -> Columns:
         """Give all that was read, encoded."""

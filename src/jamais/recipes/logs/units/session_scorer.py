@@ -9,7 +9,7 @@ import numpy as np
 
 from jamais.detectors.bags import EVENT_BITS, Bags
 from jamais.detectors.order import Order
-from jamais.detectors.rates import Rates
+from jamais.detectors.rates import Rates, long_nats
 from jamais.detectors.silence import Waits, silences
 from jamais.recipes.logs.events.surprise import Surprise
 from jamais.recipes.logs.reading.clock import StreamClock
@@ -236,10 +236,10 @@ class SessionScorer:
         lengths, usual = numbers[:, LENGTH], self.known.lengths
         if not usual.windows:
             return nats
-        odd = usual.nats(np.zeros(len(lengths), dtype=np.int64), lengths)
+        low, high = usual.usual(0)
+        odd = long_nats(usual, lengths)
         for i in np.flatnonzero((odd > nats) & (odd > LOUD)).tolist():
-            low, high = usual.usual(0)
-            reasons[i] = Reason(f"{lengths[i]:,} records, normally {low:,}–{high:,}", f"length:{lengths[i] > high}")
+            reasons[i] = Reason(f"{lengths[i]:,} records, normally {low:,}–{high:,}", "length:long")
         return np.maximum(nats, odd)
 
     def _silent(self, state: int, elapsed: float, event: int) -> Reason:

@@ -7,7 +7,7 @@ import numpy as np
 from jamais.detectors.bags import Bags
 from jamais.detectors.order import Order
 from jamais.detectors.rarity import Rarity
-from jamais.detectors.rates import Rates
+from jamais.detectors.rates import Rates, long_nats
 from jamais.detectors.silence import Waits, silences
 from jamais.recipes.logs.events.surprise import Surprise
 from jamais.recipes.logs.reading.columns import Columns
@@ -83,8 +83,7 @@ class Sessions:
         np.maximum.at(scores, walk.session[rows][loud] - start, order[loud])
         lengths = np.bincount(walk.session[rows] - start, minlength=len(scores))
         grouped = np.flatnonzero(lengths)
-        length_nats = self.lengths.nats(np.zeros(len(grouped), dtype=np.int64), lengths[grouped])
-        scores[grouped] = np.maximum(scores[grouped], length_nats)
+        scores[grouped] = np.maximum(scores[grouped], long_nats(self.lengths, lengths[grouped]))
         return scores
 
     def fold(self, canonical: Ints) -> None:
