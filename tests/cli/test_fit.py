@@ -134,3 +134,22 @@ def test_facts_are_told_as_people_do() -> None:
     assert told.oddities({"blank": 2, "lines": 9, "over_long": 0}) == "2 blank lines"
     assert told.plain("a\x1b[31m\u202eb") == "a\\x1b[31m\\u202eb"
     assert told.size(14_500_000) == "14.5 MB"
+
+
+def test_two_alarm_rates_are_one_too_many(tmp_path: Path, normal: Path, typed: Any) -> None:
+    said = typed("fit", normal, "--out", tmp_path / "w", "--alarm-rate", "0.01", "--alarms-per-day", "5", *SMALL)
+    assert said.code == 2
+    assert said.err.startswith("jamais: --alarm-rate and --alarms-per-day set the same thing: give one of them")
+    assert not (tmp_path / "w").exists()
+
+
+def test_fitting_into_a_watcher_says_which_version_it_becomes(watcher: Path, normal: Path, typed: Any) -> None:
+    said = typed("fit", normal, "--out", watcher, *SMALL)
+    assert f"jamais: {watcher} holds 1 version already: this becomes version 2\n" in said.err
+    assert f"{watcher}, version 2" in said.out
+    assert "holds 2 versions already: this becomes version 3\n" in typed("fit", normal, "--out", watcher, *SMALL).err
+
+
+def test_fitting_into_a_new_folder_says_nothing_of_versions(tmp_path: Path, normal: Path, typed: Any) -> None:
+    (tmp_path / "w").mkdir()
+    assert "already" not in typed("fit", normal, "--out", tmp_path / "w", *SMALL).err

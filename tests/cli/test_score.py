@@ -90,6 +90,7 @@ def test_an_empty_file_is_no_mistake(lines_kept: Path, tmp_path: Path, typed: An
     empty.touch()
     said = typed("score", lines_kept, empty)
     assert (said.code, said.out) == (0, "0 rows, no alarms at alarm rate 0.001\n")
+    assert f"jamais: nothing was read from {empty}\n" in said.err
     for name in ("e.csv", "e.parquet", "e.jsonl"):
         assert typed("score", lines_kept, empty, "--out", tmp_path / name).code == 0
     assert pl.read_csv(tmp_path / "e.csv").columns == pl.read_parquet(tmp_path / "e.parquet").columns

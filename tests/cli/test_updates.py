@@ -226,3 +226,22 @@ def test_an_empty_labels_file_is_told(tmp_path: Path) -> None:
     path.touch()
     with pytest.raises(InputError, match="cannot read labels"):
         Labels.read(str(path))
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["score", "W", "D"], ["watch", "W", "-"], ["learn", "W", "D", "--dry-run"], ["rollback", "W", "1"]],
+)
+def test_that_an_older_version_is_used_is_said(
+    arguments: list[str], watcher: Path, normal: Path, child: Any, typed: Any
+) -> None:
+    assert typed("rollback", watcher, "1").code == 0
+    state = watcher / "versions" / "0002" / "state.json"
+    damaged = state.read_bytes().replace(b"rows", b"cows", 1)
+    state.unlink()  # versions share files
+    state.write_bytes(damaged)
+    names = {"W": watcher, "D": normal}
+    said = child(*[names.get(one, one) for one in arguments]).end()
+    assert said.code == 0
+    assert "jamais: version 2 is damaged" in said.err
+    assert "jamais: version 1 was loaded instead\n" in said.err

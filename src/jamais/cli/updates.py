@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from jamais.cli import told
+from jamais.cli import kept, told
 from jamais.errors import InputError, RefusedUpdateError, StaleVersionError
 from jamais.types import LearnReport, Listener
 
@@ -72,10 +72,8 @@ def saved(
 
     With `rebase`, a watcher that somebody else saved meanwhile is loaded again and changed again.
     """
-    import jamais
-
     for left in reversed(range(_TRIES if rebase else 1)):
-        watcher = jamais.load(folder)
+        watcher = kept.load(folder)
         try:
             report = update(watcher)
             return report, None if dry_run else watcher.save()

@@ -6,7 +6,7 @@ import json
 
 import click
 
-from jamais.cli import given
+from jamais.cli import given, kept
 from jamais.cli.progress import ProgressBar
 
 
@@ -28,12 +28,11 @@ def command(folder: str, data: tuple[str, ...], labels: str, as_json: bool) -> N
     Example:
       jamais evaluate watchers/app incident.log --labels faults.csv     # start,end,label
     """
-    import jamais
     from jamais.cli.labels import Labels
     from jamais.cli.verdicts import figures
     from jamais.cli.verdicts.one_pass import Pass
 
-    watcher, truth = jamais.load(folder), Labels.read(labels)
+    watcher, truth = kept.load(folder), Labels.read(labels)
     with ProgressBar() as progress:
         verdicts = Pass(watcher, given.data(data), progress)
         measured = figures.measured(verdicts, truth, watcher.alarm_rate)

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from jamais.cli import given, told
+from jamais.cli import given, kept, told
 from jamais.cli.progress import ProgressBar
 
 INPUTS = ("auto", "text", "json", "logfmt", "cri", "docker", "journal", "syslog", "access")
@@ -45,6 +45,9 @@ def command(
     """
     import jamais
 
+    if flags["alarm_rate"] is not None and flags["alarms_per_day"] is not None:
+        raise click.UsageError("--alarm-rate and --alarms-per-day set the same thing: give one of them")
+    kept.say_if_taken(out)
     for name in ("input", "timezone", "record_start", "message_key"):
         flags[f"reading.{name}"] = flags.pop(name)
     flags["severity"] = False if no_severity else None

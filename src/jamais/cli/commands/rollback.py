@@ -6,6 +6,8 @@ import json
 
 import click
 
+from jamais.cli import kept
+
 
 @click.command("rollback")
 @click.argument("folder", metavar="DIR")
@@ -21,9 +23,7 @@ def command(folder: str, number: int, as_json: bool) -> None:
       jamais history watchers/app
       jamais rollback watchers/app 2
     """
-    import jamais
-
-    watcher = jamais.load(folder)
+    watcher = kept.load(folder)
     watcher.rollback(number)
     version = watcher.save()
     told = {"version": version, "content_of": number}

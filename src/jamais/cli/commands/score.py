@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from jamais.cli import given
+from jamais.cli import given, kept
 from jamais.cli.progress import ProgressBar
 from jamais.cli.verdicts import outputs
 from jamais.cli.verdicts.one_pass import Pass
@@ -37,9 +37,7 @@ def command(
       jamais score watchers/app today.log --format csv --out verdicts.csv --alarms alarms.jsonl
       journalctl -o json --since today | jamais score watchers/app - --only-abnormal --json
     """
-    import jamais
-
-    watcher = jamais.load(folder)
+    watcher = kept.load(folder)
     with ProgressBar() as progress:
         verdicts = Pass(watcher, given.data(data), progress)
         n_alarms = outputs.write(verdicts, outputs.Wanted(**wanted), watcher)

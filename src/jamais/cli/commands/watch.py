@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from jamais.cli import kept
 from jamais.cli.live import begin
 
 
@@ -33,6 +34,4 @@ def command(
       jamais watch watchers/app /var/log/app.log --resume --alarms alarms.jsonl
       kubectl logs -f deploy/app | jamais watch watchers/app -
     """
-    import jamais
-
-    begin.watch(jamais.load(wanted["folder"]), begin.Wanted(**wanted))
+    begin.watch(kept.load(wanted["folder"]), begin.Wanted(**wanted))

@@ -37,5 +37,6 @@ class Pass:
         """Tell on stderr what was survived while reading."""
         odd = told.oddities(self._reader.counts)
         news = [sentence for sentence in self._reader.said if sentence not in self._recipe.said]
-        for sentence in [*([f"survived: {odd}"] if odd else []), *news]:
+        nothing = [f"nothing was read from {', '.join(self._reader.files)}"] if not self.n_rows else []
+        for sentence in [*nothing, *([f"survived: {odd}"] if odd else []), *news]:
             click.echo(f"jamais: {told.plain(sentence)}", err=True)
