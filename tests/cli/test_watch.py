@@ -435,3 +435,21 @@ def test_a_full_disk_under_the_alarms_file_does_not_end_the_watch(
     assert "write failed on sdb" in said.out
     assert said.err.count("No space left on device") == 1
     assert "3 alarms could not be written to /dev/full" in said.err
+
+
+def test_lines_have_the_numbers_of_their_file(lines_kept: Path, normal: Path, tmp_path: Path, child: Any) -> None:
+    log = Path(shutil.copy(normal, tmp_path / "app.log"))
+    n_lines = len(normal.read_text().splitlines())
+    first = child("watch", lines_kept, log, "--json", "--resume")
+    first.wait_for("watching", "err")
+    with log.open("a") as file:
+        file.write(DISK.format(1))
+    assert json.loads(first.wait_for("vanished")[1])["line"] == n_lines + 1
+    log.rename(tmp_path / "app.log.1")
+    log.write_text(shop := normal.read_text().splitlines(keepends=True)[0] + FAN.format(1))
+    assert json.loads(first.wait_for("melting")[1])["line"] == 2
+    assert first.end(signal.SIGTERM).code == 0
+    log.write_text(shop + shop.splitlines(keepends=True)[0] + POWER.format(1))
+    second = child("watch", lines_kept, log, "--json", "--resume")
+    assert json.loads(second.wait_for("phase lost")[1])["line"] == 4
+    assert second.end(signal.SIGTERM).code == 0

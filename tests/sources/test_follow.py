@@ -186,3 +186,41 @@ def test_following_stops_when_asked(tmp_path: Path) -> None:
     log = tmp_path / "app.log"
     log.write_text("one\n" * 10)
     assert list(follow(log, from_start=True, stop=lambda: True)) == []
+
+
+def test_where_a_file_is_begun_the_lines_above_are_told(tmp_path: Path) -> None:
+    log = tmp_path / "app.log"
+    log.write_text("a\nb\n" + "c" * (3 << 20) + "\nhalf")
+    steps = [
+        lambda: append(log, " a line\n"),
+        lambda: append(log, "more\nunended"),
+        lambda: (log.rename(tmp_path / "app.log.1"), log.write_text("first\n")),
+        lambda: append(log, "second\n"),
+        lambda: (os.truncate(log, 0), append(log, "1\n")),
+    ]
+    done = []
+    follower = follow(log, poll_seconds=0.001, stop=lambda: bool(done))
+    told = []
+    for block in follower:
+        if block is not None:
+            told.append((block, follower.lines_before))
+        elif steps:
+            steps.pop(0)()
+        else:
+            done.append(True)
+    assert told == [
+        (b"half", 3),
+        (b" a line\n", None),
+        (b"more\nunended", None),
+        (b"\n", None),
+        (b"first\n", 0),
+        (b"second\n", None),
+        (b"1\n", 0),
+    ]
+    position = follower.position
+    append(log, "2\n3\n")
+    done.clear()
+    again = follow(log, poll_seconds=0.001, position=position, stop=lambda: bool(done))
+    for block in again:
+        assert (block, again.lines_before) == (b"2\n3\n", 1)
+        done.append(True)

@@ -19,8 +19,10 @@ from jamais.cli.live.alarm_log import AlarmLog
 from jamais.cli.live.place import PlaceFile
 from jamais.cli.live.watching import Ends, Watch
 from jamais.errors import InputError
-from jamais.settings import as_tree
+from jamais.settings import as_tree, microseconds
+from jamais.sources.assembler import RecordAssembler
 from jamais.sources.follow import follow
+from jamais.stream import Stream
 
 if TYPE_CHECKING:
     from jamais.sources.follow import Follower, Pipe
@@ -55,14 +57,22 @@ def watch(watcher: Watcher, wanted: Wanted) -> None:
         follower = follow(
             wanted.log, poll_seconds=POLL_SECONDS, from_start=wanted.from_start, position=position, stop=stop
         )
+        assembler = watcher.recipe.assembler()
+
+        def number_from(lines: int) -> None:
+            if isinstance(assembler, RecordAssembler):
+                assembler.counts["lines"] = lines
+
         watching = Watch(
-            watcher.stream(wanted.idle),
+            Stream(assembler, watcher.recipe.scorer(microseconds(wanted.idle))),
             watcher.version,
             as_json=wanted.format == "json",
             alarm_log=stack.enter_context(AlarmLog(wanted.alarms)) if wanted.alarms else None,
             ends=_ends(watcher, wanted.group_end),
             place=place,
             position=lambda: follower.position,
+            lines_before=lambda: follower.lines_before,
+            number_from=number_from,
         )
         if saved is not None:
             watching.restore(saved)

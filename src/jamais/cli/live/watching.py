@@ -56,6 +56,8 @@ class Watch:
         ends: Ends | None = None,
         place: PlaceFile | None = None,
         position: Callable[[], Position | None] = lambda: None,
+        lines_before: Callable[[], int | None] = lambda: None,
+        number_from: Callable[[int], None] = lambda lines: None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.counts = Counts()
@@ -63,6 +65,7 @@ class Watch:
         """The line that is being written; a program that writes in blocks stops in the middle of one."""
         self._stream, self._version, self._as_json, self._alarm_log = stream, version, as_json, alarm_log
         self._ends, self._place, self._position, self._clock = ends, place, position, clock
+        self._lines_before, self._number_from = lines_before, number_from
         self._folder = Folder(clock)
         self._ending: list[str] = []
         self._paused = True
@@ -87,6 +90,9 @@ class Watch:
     def take(self, block: bytes) -> None:
         """Score the lines that are whole by now."""
         self._fed, self._paused, self._unsaved = self._clock(), False, True
+        before = self._lines_before()
+        if before is not None:
+            self._number_from(before)
         lines, feed, rest = (self.rest + block).rpartition(b"\n")
         self.rest = rest
         if len(rest) > LONGEST_LINE:
