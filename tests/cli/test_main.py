@@ -244,3 +244,10 @@ def test_output_is_never_cut_silently(unbuffered: str, lines_kept: Path, normal:
         done = subprocess.run(["bash", "-c", command], stdout=out, stderr=subprocess.PIPE, env=env, text=True)
     assert (tmp_path / "out.json").stat().st_size == 20 * 1024
     assert (done.returncode, done.stderr) == (2, "jamais: cannot write to standard output: File too large\n")
+
+
+def test_a_closed_standard_output_is_no_mistake(lines_kept: Path, today: Path) -> None:
+    env = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
+    command = f"exec '{sys.executable}' -m jamais score '{lines_kept}' '{today}' >&-"
+    done = subprocess.run(["bash", "-c", command], stderr=subprocess.PIPE, env=env, text=True)
+    assert (done.returncode, done.stderr) == (0, "")

@@ -18,7 +18,6 @@ import polars as pl
 import pytest
 
 import jamais
-from jamais.cli.live.alarm_log import AlarmLog
 from jamais.cli.live.folding import FIRST_WAIT, Folder
 from jamais.cli.live.place import Place, PlaceFile
 from jamais.cli.live.watching import LONGEST_LINE, QUIET, Ends, Watch
@@ -387,69 +386,3 @@ def test_alarms_file_that_cannot_be_written_is_told(lines_kept: Path, today: Pat
     said = typed("watch", lines_kept, today, "--alarms", tmp_path / "no" / "x.jsonl")
     assert said.code == 2
     assert "cannot write" in said.err
-
-
-class Device:
-    """A file with room for so many bytes."""
-
-    def __init__(self, room: int) -> None:
-        self.room, self.written = room, b""
-
-    def write(self, data: bytes) -> int:
-        if not self.room:
-            raise OSError(28, "No space left on device")
-        taken = bytes(data[: self.room])
-        self.written += taken
-        self.room -= len(taken)
-        return len(taken)
-
-
-def test_alarms_on_a_full_disk_are_lost_with_one_warning_and_later_ones_are_whole(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    device = Device(25)
-    with AlarmLog(str(tmp_path / "alarms.jsonl")) as log:
-        monkeypatch.setattr(log, "_file", device)
-        for cause in "abc":
-            log.add({"cause": cause})
-        device.room = 1000
-        log.add({"cause": "d"})
-        log.add({"cause": "e"})
-    lines = device.written.decode().split("\n")
-    assert [json.loads(lines[at])["cause"] for at in (0, 2, 3)] == ["a", "d", "e"]
-    assert lines[1] == '{"cause": '
-    assert lines[4:] == [""]
-    warning, end = capsys.readouterr().err.splitlines()
-    assert "No space left on device; they are told on standard output only" in warning
-    assert "2 alarms could not be written" in end
-
-
-@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
-def test_a_full_disk_under_the_alarms_file_does_not_end_the_watch(
-    lines_kept: Path, today: Path, child: Callable[..., Any]
-) -> None:
-    watching = child("watch", lines_kept, "-", "--alarms", "/dev/full")
-    watching.write(today.read_text())
-    said = watching.end()
-    assert said.code == 0
-    assert "write failed on sdb" in said.out
-    assert said.err.count("No space left on device") == 1
-    assert "3 alarms could not be written to /dev/full" in said.err
-
-
-def test_lines_have_the_numbers_of_their_file(lines_kept: Path, normal: Path, tmp_path: Path, child: Any) -> None:
-    log = Path(shutil.copy(normal, tmp_path / "app.log"))
-    n_lines = len(normal.read_text().splitlines())
-    first = child("watch", lines_kept, log, "--json", "--resume")
-    first.wait_for("watching", "err")
-    with log.open("a") as file:
-        file.write(DISK.format(1))
-    assert json.loads(first.wait_for("vanished")[1])["line"] == n_lines + 1
-    log.rename(tmp_path / "app.log.1")
-    log.write_text(shop := normal.read_text().splitlines(keepends=True)[0] + FAN.format(1))
-    assert json.loads(first.wait_for("melting")[1])["line"] == 2
-    assert first.end(signal.SIGTERM).code == 0
-    log.write_text(shop + shop.splitlines(keepends=True)[0] + POWER.format(1))
-    second = child("watch", lines_kept, log, "--json", "--resume")
-    assert json.loads(second.wait_for("phase lost")[1])["line"] == 4
-    assert second.end(signal.SIGTERM).code == 0

@@ -18,10 +18,13 @@ def make_whole() -> None:
 
     Under PYTHONUNBUFFERED a large write may end early on a full disk, and nothing would tell.
     """
+    if sys.stdout is None:  # closed by who started us: nobody wants to read it
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115
+        return
     try:
         descriptor, encoding = sys.stdout.fileno(), sys.stdout.encoding
     except (AttributeError, OSError, ValueError):
-        return  # closed, or no file at all
+        return  # no file
     raw = _Raw(descriptor, "wb", closefd=False)
     sys.stdout = io.TextIOWrapper(io.BufferedWriter(raw), encoding=encoding, line_buffering=raw.isatty())
 
