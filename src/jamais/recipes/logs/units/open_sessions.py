@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from itertools import repeat
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -53,9 +52,11 @@ class OpenSessions:
         before = len(known)
         # None in a group means a record without one, and those are not among the grouped ones.
         names: Any = [name for name in groups if name is not None] if len(grouped) < len(groups) else groups
-        places = np.fromiter(map(known.get, names, repeat(-1)), np.int64, len(names))
-        for i in np.flatnonzero(places < 0).tolist():
-            places[i] = known.setdefault(names[i], len(known))
+        # Each name once: a session's records come close together.
+        for name in dict.fromkeys(names):
+            if name not in known:
+                known[name] = len(known)
+        places = np.fromiter(map(known.__getitem__, names), np.int64, len(names))
         self.states.extend([EMPTY] * (len(known) - before))
         created = np.zeros(len(groups), dtype=bool)
         fresh = np.flatnonzero(places >= before)
