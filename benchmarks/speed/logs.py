@@ -33,7 +33,7 @@ BLOCK = r"(blk_-?\d+)"
 DRAIN_LINES = 60_000
 FIT_LINES = 100_000
 UUID_LINES = 200_000
-IMPORTS = "import click, numpy, polars, rich, safetensors, tokenizers, torch, jamais.api, jamais.cli.main"
+IMPORTS = "import click, numpy, polars, rich, safetensors, tokenizers, jamais.api, jamais.cli.main"
 RAM_NOW = "print(next(l.split()[1] for l in open('/proc/self/status') if l.startswith('VmRSS')))"
 
 
