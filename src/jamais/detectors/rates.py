@@ -15,8 +15,8 @@ class Rates:
     """How often each key (a template or a source) comes in one window, on a logarithmic scale.
 
     The surprise of a count is that of a Student t with four degrees of freedom, fitted to log(1 + count) over
-    all windows, absent ones counted as 0: heavy tails, because counts of operations data have them. All that is
-    kept are sums, so two halves merge into the whole.
+    all windows, or over those that held the key if fewer than half did: heavy tails, because counts of operations
+    data have them. All that is kept are sums, so two halves merge into the whole.
     """
 
     def __init__(self) -> None:
@@ -61,7 +61,9 @@ class Rates:
         self.sums = folded
 
     def _fitted(self, keys: Codes | Ints) -> tuple[Floats, Floats]:
-        n = max(self.windows, 1.0)
+        held = self.sums[keys, 2]
+        # How often it comes at all is for rarity to say: of what seldom comes, the count when it comes is judged.
+        n = np.maximum(np.where(held >= STEADY * self.windows, self.windows, held), 1.0)
         mean = self.sums[keys, 0] / n
         variance = np.maximum(self.sums[keys, 1] / n - mean**2, 0.0)
         # Few windows know little about the spread: widen it as the predictive distribution would.

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Protocol
 
+import numpy as np
 import polars as pl
 
 from jamais.parsing.memo import LineMemo
@@ -60,6 +61,8 @@ class LogScorer:
             return None
         events = self.memo.codes(records.blob, records.each, self.lexicon.resolver(records))
         slot_nats, slot_why = self.watch.look(records, events)
+        # An odd value is no more surprising than a line never seen.
+        slot_nats = np.minimum(slot_nats, self.verdicts.surprise.never)
         groups = self.grouper.names(records) if self.grouper is not None else None
         judged = self.unit.push(Batch(records, events, self.n_records, groups, slot_nats, slot_why))
         self.n_records += len(records)

@@ -47,6 +47,11 @@ class Surprise:
         self.readings: dict[int, tuple[float, float, float, int]] = {}
         """Unseen event -> novelty, tone, share of unknown characters, nearest known template."""
 
+    @property
+    def never(self) -> float:
+        """The surprise of an event that came in none of the units, before its meaning is looked at."""
+        return float(-np.log(0.5 / (self.rarity.units + 1.0)))
+
     def nats(self) -> Floats:
         """Give the surprise `[len(lexicon)]` of all events so far; new texts are read on the way."""
         first, end = len(self._nats), len(self.lexicon)
@@ -66,8 +71,7 @@ class Surprise:
                 float(readings.unknown[place]),
                 int(readings.nearest[place]),
             )
-        nats: Floats = meaning_nats(readings) - np.log(0.5 / (self.rarity.units + 1.0))
-        return nats
+        return self.never + meaning_nats(readings)
 
     def _told(self, nats: Floats, first: int) -> Floats:
         """Put answers of people in place of what was counted, for the events from `first` on."""

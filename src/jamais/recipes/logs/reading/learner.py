@@ -21,8 +21,8 @@ from jamais.sources.reader import RecordReader, open_records
 from jamais.sources.records import Records
 from jamais.types import NO_TIME, CancelToken, Codes, Event, Listener
 
-FIRST_VALUES = 200
-"""Slot values are taken from this many records of a template, then from every EVERY-th."""
+FIRST_VALUES = 20_000
+"""Slot values are taken from this many records of a template, then from every EVERY-th: a sample misses rare words."""
 EVERY = 16
 
 

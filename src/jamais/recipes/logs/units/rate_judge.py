@@ -34,8 +34,11 @@ class RateJudge:
         self._steady = rates.steady()
         self._steady_sources = source_rates.steady()
 
-    def loudest(self, events: Codes | Ints, counts: Ints) -> Odd:
-        """Judge a whole window: distinct `events: [m]` came `counts: [m]` times, all others never."""
+    def oddest(self, events: Codes | Ints, counts: Ints) -> tuple[Odd, Odd]:
+        """Judge a whole window: distinct `events: [m]` came `counts: [m]` times, all others never.
+
+        Gives the oddest count of an event and the oddest of a source.
+        """
         known = events < min(len(self.rates.sums), len(self.source_of))
         events, counts = events[known], counts[known]
         sums = np.bincount(self.source_of[events], counts, minlength=len(self.source_rates.sums)).astype(np.int64)
@@ -43,7 +46,7 @@ class RateJudge:
         sources = sources[sources < len(self.source_rates.sums)]
         by_event = _loudest(self.rates, self._steady, events, counts, False)
         by_source = _loudest(self.source_rates, self._steady_sources, sources, sums[sources], True)
-        return max(by_event, by_source, key=lambda odd: odd.nats)
+        return by_event, by_source
 
 
 def _loudest(rates: Rates, steady: Ints, keys: Codes | Ints, counts: Ints, of_source: bool) -> Odd:

@@ -10,6 +10,7 @@ import numpy as np
 from jamais.recipes.logs.events.surprise import Surprise
 from jamais.recipes.logs.reading.clock import StreamClock
 from jamais.recipes.logs.units.batch import Batch, Judged, Reason, join
+from jamais.recipes.logs.units.mixture import Persistence, mixed
 from jamais.recipes.logs.units.rate_judge import NOTHING_ODD, Odd, RateJudge
 from jamais.types import NO_TIME, Ints, StateTree
 
@@ -33,7 +34,15 @@ class WindowScorer:
 
     grouped = True
 
-    def __init__(self, width: int, judge: RateJudge | None, sources: list[str], surprise: Surprise) -> None:
+    def __init__(
+        self,
+        width: int,
+        judge: RateJudge | None,
+        sources: list[str],
+        surprise: Surprise,
+        persistence: Persistence,
+    ) -> None:
+        self.persistence = persistence
         self.width, self.judge, self.sources, self.surprise = width, judge, sources, surprise
         self.n_rows = 0
         self._seen = 0
@@ -86,11 +95,13 @@ class WindowScorer:
     def state_dict(self) -> StateTree:
         opened = None if self._open is None else self._open.state_dict()
         clock = {"seen": self._seen, "clock": self._clock.state(), "floor": self._floor, "whole": self._whole}
+        clock["carried"] = self.persistence.carried
         return {"n_rows": self.n_rows, **clock, "open": opened}
 
     def load_state_dict(self, tree: StateTree) -> None:
         self.n_rows, self._seen = int(tree["n_rows"]), int(tree["seen"])
         self._clock.restore(tree["clock"])
+        self.persistence.carried = float(tree["carried"])
         self._floor, self._whole = int(tree["floor"]), bool(tree["whole"])
         self._open = None if tree["open"] is None else Window.from_state(tree["open"])
 
@@ -122,17 +133,21 @@ class WindowScorer:
         return done
 
     def _judged(self, window: Window) -> Judged:
-        """The larger of the rarest event and the oddest count decides."""
-        odd = self.judge.loudest(*window.counted()) if self.judge is not None and self._whole else NOTHING_ODD
+        """The rarest events and the oddest count decide together, the loudest of them says why."""
+        odds = (NOTHING_ODD, NOTHING_ODD)
+        if self.judge is not None and self._whole:
+            odds = self.judge.oddest(*window.counted())
+        odd = max(odds, key=lambda one: one.nats)
         nats, event, time, line, slot = window.nats, window.event, window.time, window.line, window.slot
         reason = Reason(slot, f"slot:{event}") if slot else None
         if odd.nats > nats:
             nats, event, reason = odd.nats, -1 if odd.of_source else odd.key, self._reason(odd)
+        score = nats if self.judge is None else self.persistence.score(self._mixed(window, odds))
         start = window.number * self.width if self.judge is not None else NO_TIME
         self.n_rows += 1
         return Judged(
             row=np.array([self.n_rows - 1]),
-            score=np.array([nats]),
+            score=np.array([score]),
             event=np.array([event]),
             time=np.array([start if reason is not None or not window.filled else time]),
             line=np.array([line]),
@@ -141,6 +156,13 @@ class WindowScorer:
             first_row=np.array([window.first_row]),
             last_row=np.array([window.last_row]),
         )
+
+    def _mixed(self, window: Window, odds: tuple[Odd, Odd]) -> float:
+        events, _ = window.counted()
+        nats = self.surprise.nats()[events]
+        if window.slot:
+            nats = np.append(nats, window.nats)
+        return mixed(np.append(nats, [odd.nats for odd in odds]))
 
     def _name(self, number: int) -> str:
         """Name a window of time by its beginning, one of lines by its number."""

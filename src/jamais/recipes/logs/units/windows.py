@@ -10,10 +10,14 @@ from jamais.recipes.logs.events.surprise import Surprise
 from jamais.recipes.logs.reading.clock import DAY, StreamClock
 from jamais.recipes.logs.reading.columns import Columns
 from jamais.recipes.logs.settings import window_size
+from jamais.recipes.logs.units.mixture import WEIGHTS, Persistence, loudest, mixed
 from jamais.recipes.logs.units.rate_judge import RateJudge
 from jamais.recipes.logs.units.unit import Origins
 from jamais.recipes.logs.units.window_scorer import MOST_EMPTY, WindowScorer, believable_gap
 from jamais.types import NO_TIME, Codes, Floats, Ints, StateTree
+
+REFERENCE = 0.9
+"""Quantile of the windows of the calibration part."""
 
 
 class Windows:
@@ -28,6 +32,9 @@ class Windows:
         self.rarity = Rarity()
         self.rates = Rates()
         self.source_rates = Rates()
+        self.reference = 0.0
+        """Surprise above which a window of time leaves something for the next."""
+        self.n_referred = 0
 
     def calibrate(self, columns: Columns, share: float, extra: Floats, origins: Origins) -> Floats:
         """Learn all of `columns` and give the scores that its last `share` of windows had when they came."""
@@ -41,7 +48,20 @@ class Windows:
         rates = self._rate_scores(window, event, count, range(start, n_windows), source_of)
         later = range(max(start, 1), n_windows - 1)
         self._learn_rates(window[~earlier], event[~earlier], count[~earlier], later, source_of)
-        return np.maximum(rarity, rates)
+        if not self.timed:
+            return rarity[:, 0]
+        alone = np.array([mixed(np.append(*pair)) for pair in zip(rarity, rates, strict=True)])
+        self._refer(alone)
+        lasting = Persistence(self.reference)
+        return np.array([lasting.score(one) for one in alone.tolist()])
+
+    def _refer(self, alone: Floats) -> None:
+        """Learn what a window at the upper end of normal scores: only what goes beyond is carried over."""
+        if len(alone):
+            new = float(np.quantile(alone, REFERENCE))
+            weight = len(alone) / (self.n_referred + len(alone))
+            self.reference += weight * (new - self.reference)
+            self.n_referred += len(alone)
 
     def _allowed(self, columns: Columns) -> tuple[Ints, Codes, int]:
         """Give window and event of each record that may be learned, and how many windows there are of them."""
@@ -73,15 +93,16 @@ class Windows:
         return number, np.flatnonzero(steps > DAY // self.width)
 
     def _count(self, window: Ints, event: Ints, n_windows: int, start: int, extra: Floats) -> Floats:
+        """Count all windows; give the loudest events of those from `start` on, `[n, 4]` nats as they were then."""
         self.rarity.grow(len(extra))
         counts, units = self.rarity.counts, self.rarity.units
-        scores = np.zeros(n_windows - start)
+        scores = np.zeros((n_windows - start, len(WEIGHTS)))
         bounds = np.searchsorted(window, np.arange(n_windows + 1))
         for number in range(n_windows):
             events = event[bounds[number] : bounds[number + 1]]
             if number >= start and len(events):
                 nats = -np.log((counts[events] + 0.5) / (units + 1.0))
-                scores[number - start] = (nats + np.where(counts[events] == 0, extra[events], 0.0)).max()
+                scores[number - start] = loudest(nats + np.where(counts[events] == 0, extra[events], 0.0))
             counts[events] += 1.0
             units += 1.0
         self.rarity.units = units
@@ -99,14 +120,14 @@ class Windows:
         self.source_rates.add(len(whole), keys % (int(source_of.max(initial=0)) + 1), sums)
 
     def _rate_scores(self, window: Ints, event: Ints, count: Ints, wanted: range, source_of: Ints) -> Floats:
-        scores = np.zeros(len(wanted))
+        scores = np.zeros((len(wanted), 2))
         if not self.timed or self.rates.windows == 0:
             return scores
         judge = self.judge(source_of)
         bounds = np.searchsorted(window, np.arange(wanted.start, wanted.stop + 1))
         for i in range(int(wanted.start == 0), len(wanted) - 1):  # the first window and the last are seen in part
             part = slice(bounds[i], bounds[i + 1])
-            scores[i] = judge.loudest(event[part], count[part]).nats
+            scores[i] = [odd.nats for odd in judge.oddest(event[part], count[part])]
         return scores
 
     def judge(self, source_of: Ints) -> RateJudge:
@@ -115,7 +136,7 @@ class Windows:
 
     def scorer(self, surprise: Surprise, origins: Origins, idle: int | None) -> WindowScorer:
         judge = self.judge(origins.source_of) if self.timed else None
-        return WindowScorer(self.width, judge, origins.sources, surprise)
+        return WindowScorer(self.width, judge, origins.sources, surprise, Persistence(self.reference))
 
     def fold(self, canonical: Ints) -> None:
         self.rarity.fold(canonical)
@@ -126,12 +147,15 @@ class Windows:
             "rarity": self.rarity.state_dict(),
             "rates": self.rates.state_dict(),
             "source_rates": self.source_rates.state_dict(),
+            "reference": self.reference,
+            "n_referred": self.n_referred,
         }
 
     def load_state_dict(self, tree: StateTree) -> None:
         self.rarity.load_state_dict(tree["rarity"])
         self.rates.load_state_dict(tree["rates"])
         self.source_rates.load_state_dict(tree["source_rates"])
+        self.reference, self.n_referred = float(tree["reference"]), int(tree["n_referred"])
 
 
 def _pairs(window: Ints, events: Codes) -> tuple[Ints, Ints, Ints]:
