@@ -24,7 +24,7 @@ def learned(windows: list[list[int]]) -> Rates:
 def test_surprise_is_that_of_the_slow_twin(windows: list[list[int]], now: list[int]) -> None:
     nats = learned(windows).nats(np.arange(3), np.array(now))
     for key in range(3):
-        slow = naive.student_t([counts[key] for counts in windows], now[key], smallest=SMALLEST_SPREAD)
+        slow = naive.rate_surprise([counts[key] for counts in windows], now[key], smallest=SMALLEST_SPREAD)
         assert nats[key] == pytest.approx(slow, rel=1e-6, abs=1e-9)
 
 

@@ -247,7 +247,7 @@ class SessionTwin:
 
 @dataclass
 class WindowTwin:
-    """Windows judged by their rarest event and, where they are windows of time, by the oddest count."""
+    """Windows judged by their rarest event; those of time by what is rare and odd in them added up, and by what lasts."""
 
     extra: Callable[[str], Nats]
     width: int
@@ -272,45 +272,78 @@ class WindowTwin:
         self.units, self.held = 0, Counter[str]()
         self.rates: list[list[Line]] = []
         self.known: set[str] = set()
-        scores = []
+        pieces = []
         for window in windows:
-            scores.append(self._rarest(window))
+            pieces.append(self._events(window))
             self.held.update({line.event for line in window})
             self.units += 1
         self.known = set(self.held)
-        whole = windows[1:-1]  # the first and the last are seen in part
-        self.rates = [windows[n] for n in range(1, min(start, len(windows) - 1))]
+        self.rates = [windows[n] for n in range(1, min(start, len(windows) - 1))]  # the first is seen in part
         for number in range(max(start, 1), len(windows) - 1):
-            scores[number] = max(scores[number], self._oddest(windows[number]))
-        self.rates = whole
-        return scores[start:]
+            pieces[number] += self._odd(windows[number])
+        self.rates = windows[1:-1]
+        alone = [self._added(one) for one in pieces[start:]]
+        self.reference = _quantile(alone, 0.9) if self.timed else 0.0
+        return self._lasting(alone)
 
     def score(self, lines: Sequence[Line]) -> list[Nats]:
         windows = self.windows(lines)
         inside = range(1, len(windows) - 1)
+        alone = [
+            self._added(self._events(window) + (self._odd(window) if n in inside else []))
+            for n, window in enumerate(windows)
+        ]
+        return self._lasting(alone)
+
+    def _added(self, nats: list[Nats]) -> Nats:
+        if not self.timed:
+            return max(nats, default=0.0)
+        return sum(one / 2**place for place, one in enumerate(sorted(nats, reverse=True)[:4]))
+
+    def _lasting(self, alone: list[Nats]) -> list[Nats]:
+        if not self.timed:
+            return alone
+        carried, scores = 0.0, []
+        for one in alone:
+            above = one > self.reference
+            scores.append(one + carried if above else one)
+            carried = min(3.0, (carried + one - self.reference) / 2) if above else 0.0
+        return scores
+
+    def _events(self, window: list[Line]) -> list[Nats]:
         return [
-            max(self._rarest(window), self._oddest(window) if n in inside else 0.0) for n, window in enumerate(windows)
+            -math.log((self.held[e] + 0.5) / (self.units + 1)) + (0 if self.held[e] else self.extra(e))
+            for e in {line.event for line in window}
         ]
 
-    def _rarest(self, window: list[Line]) -> Nats:
-        return max(
-            (
-                -math.log((self.held[e] + 0.5) / (self.units + 1)) + (0 if self.held[e] else self.extra(e))
-                for e in {line.event for line in window}
-            ),
-            default=0.0,
-        )
-
-    def _oddest(self, window: list[Line]) -> Nats:
+    def _odd(self, window: list[Line]) -> list[Nats]:
+        """The oddest count of an event, and of a source."""
         if not self.timed or not self.rates:
-            return 0.0
+            return []
         kept = [line for line in window if line.event in self.known]
-        nats = [0.0]
+        found = []
         for name in ("event", "source"):
+            nats = [0.0]
             now = Counter(getattr(line, name) for line in kept)
             past = [Counter(getattr(line, name) for line in one) for one in self.rates]
             for key in set(now) | {key for one in past for key in one}:
                 counts = [one[key] for one in past]
                 if now[key] or sum(count > 0 for count in counts) >= 0.5 * len(counts):
-                    nats.append(student_t(counts, now[key]))
-        return max(nats)
+                    nats.append(rate_surprise(counts, now[key]))
+            found.append(max(nats))
+        return found
+
+
+def rate_surprise(counts: Sequence[int], count: int, smallest: float = 0.25) -> Nats:
+    """Judge a count by all windows, or by those that held it at all if fewer than half did."""
+    held = [one for one in counts if one]
+    return student_t(counts if 2 * len(held) >= len(counts) else held or [0], count, smallest=smallest)
+
+
+def _quantile(values: list[float], share: float) -> float:
+    """The linearly interpolated quantile."""
+    ordered = sorted(values)
+    place = share * (len(ordered) - 1)
+    low = math.floor(place)
+    high = min(low + 1, len(ordered) - 1)
+    return ordered[low] + (place - low) * (ordered[high] - ordered[low])

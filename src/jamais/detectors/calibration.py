@@ -8,8 +8,8 @@ from jamais.errors import NotReadyError
 from jamais.types import Bools, Floats, StateTree
 
 TAIL_SHARE = 0.1
-SMALLEST_SCALE = 0.5
-"""Scores are nats, whose natural scale is 1; a tail of ties must not promise more than twice that."""
+SMALLEST_SCALE = 1.0
+"""Scores are nats, whose natural scale is 1: a tail of ties must not promise more than that."""
 CAPACITY = 20_000
 
 
