@@ -337,7 +337,9 @@ class WindowTwin:
 def rate_surprise(counts: Sequence[int], count: int, smallest: float = 0.25) -> Nats:
     """Judge a count by all windows, or by those that held it at all if fewer than half did."""
     held = [one for one in counts if one]
-    return student_t(counts if 2 * len(held) >= len(counts) else held or [0], count, smallest=smallest)
+    if not held:
+        return 0.0
+    return student_t(counts if 2 * len(held) >= len(counts) else held, count, smallest=smallest)
 
 
 def _quantile(values: list[float], share: float) -> float:

@@ -36,10 +36,10 @@ class Rates:
             self.sums = np.vstack([self.sums, np.zeros((n_keys - len(self.sums), 5))])
 
     def nats(self, keys: Codes | Ints, counts: Ints) -> Floats:
-        """Give the surprise `[m]` of `counts: [m]` of known `keys: [m]` in one window."""
+        """Give the surprise `[m]` of `counts: [m]` of known `keys: [m]` in one window; 0 for keys no window held."""
         mean, spread = self._fitted(keys)
         z = (np.log1p(counts) - mean) / spread
-        return 0.5 * (DEGREES + 1.0) * np.log1p(z**2 / DEGREES)
+        return np.where(self.sums[keys, 2] > 0, 0.5 * (DEGREES + 1.0) * np.log1p(z**2 / DEGREES), 0.0)
 
     def steady(self) -> Ints:
         """Give the keys whose absence from a window is worth a look."""
