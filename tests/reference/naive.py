@@ -247,7 +247,7 @@ class SessionTwin:
 
 @dataclass
 class WindowTwin:
-    """Windows judged by their rarest event; those of time by what is rare and odd in them added up, and by what lasts."""
+    """Windows judged by their rarest event; those of time by all that is rare and odd in them, and by what lasts."""
 
     extra: Callable[[str], Nats]
     width: int

@@ -35,8 +35,8 @@ class SessionSettings:
     """Times the longest wait ever seen before silence counts in full: slow days are not incidents."""
     order_weight: float = 0.25
     """Weight of an unusual order of events. On HDFS .5 and more cost average precision, .25 costs none."""
-    max_open: int = 1_000_000
-    """Sessions held open while scoring, about 250 bytes each. Beyond it the longest idle half is closed."""
+    max_open: int = 500_000
+    """Sessions held open while scoring, about 550 bytes each. Beyond it the longest idle half is closed."""
 
     def __post_init__(self) -> None:
         if self.capacity < 1 or self.max_open < 1:
