@@ -212,16 +212,15 @@ class RecordAssembler:
 
     def _found(self) -> Profile:
         """Give the format of the sample: the expected one, unless the lines are clearly of another kind."""
-        found, expected = detect(self._sample, self._wanted), self._expected
-        if expected is None:
-            return found
+        found = detect(self._sample, self._wanted)
+        expected = self._expected or found
         if {found.outer, expected.outer} <= LINE_FORMATS:
             # The same words mean other columns in another of these, so a changed mixture must not change the reading.
             fits = sum(expected.finder.find(line) is not None for line in self._sample)
             best = sum(found.finder.find(line) is not None for line in self._sample)
             return expected if 2 * fits >= best else found
-        same = (found.outer, found.inner) == (expected.outer, expected.inner)
-        return expected if same and self._n_sampled < FEW_LINES else found
+        same = (found.outer, found.inner) == (expected.outer, expected.inner) and self._n_sampled < FEW_LINES
+        return expected if same else found
 
     def _clean(self, body: bytes) -> bytes:
         """Count and mend what text should not have, at the price of a few scans of the chunk."""
