@@ -1,0 +1,1 @@
+"""In which shapes does one state leave the house? A file, a text, a folder."""
