@@ -41,7 +41,7 @@ class Arrangement:
     arrays: Mapping[str, str] = field(default_factory=dict)
     """Folder face: file name -> path of one array (`detectors/knn_features.npy` -> `/memory/rows`)."""
     parts: Mapping[str, str] = field(default_factory=dict)
-    """Folder face: file name -> path of a dict whose JSON values go there (`detectors/knn_params.json` -> `/memory`)."""
+    """Folder face: file name -> path of a dict whose JSON goes there (`detectors/knn_params.json` -> `/memory`)."""
     derived: Mapping[str, bytes] = field(default_factory=dict)
     """Folder face: files for other readers that say nothing new (`config.json`, `vocab.txt`, `tokenizer.json`)."""
     tokens: tuple[str, ...] = ()
