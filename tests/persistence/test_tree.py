@@ -186,9 +186,9 @@ def test_an_array_kept_as_bytes_must_fill_its_shape_exactly() -> None:
 def test_large_dicts_of_arrays_get_a_file_of_their_own_and_small_ones_share() -> None:
     big = np.zeros(10_000)
     tree = {
-        "a": {"b": {"w": big, "v": big}},
-        "a.b": {"w": big},
-        "tensors": {"w": big},
+        "a": {"b": {"w": big.copy(), "v": big.copy()}},
+        "a.b": {"w": big.copy()},
+        "tensors": {"w": big.copy()},
         "s": {"x": np.zeros(3)},
     }
     names = list(dict(parts.pack({**tree, "w": big})))

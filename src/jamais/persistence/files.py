@@ -5,9 +5,13 @@ Every change to a store goes through these few `os` calls, so that a test can ki
 
 from __future__ import annotations
 
+import ctypes
 import errno
 import fcntl
+import hashlib
 import os
+import re
+import secrets
 import stat
 import time
 from collections.abc import Iterator
@@ -15,21 +19,102 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from jamais.errors import CorruptStateError, StateError
+from jamais.persistence.digests import Bytes
 
 LOCK_WAIT_S = 60.0
+TEMPORARY = ".tmp-"
+_AT_FDCWD, _RENAME_EXCHANGE = -100, 2
 _NO_LINKS = os.O_NOFOLLOW | os.O_CLOEXEC
 
 
-def write(path: Path, data: bytes) -> None:
+def write(path: Path, data: Bytes) -> None:
     """Create a new file and have its content on the disk before returning."""
     handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _NO_LINKS, 0o666)
     try:
-        rest = memoryview(data)
-        while rest:
-            rest = rest[os.write(handle, rest) :]
+        write_all(handle, data)
         os.fsync(handle)
     finally:
         os.close(handle)
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[int]:
+    """Give a handle to write a new content of `path` to: at the end it is there whole, or the old one still is.
+
+    The temporary file lies beside it, since a rename cannot cross file systems. Folders above are made. The mode
+    is that of the file it replaces, or what the umask leaves of 0666.
+    """
+    path = Path(os.path.realpath(path))
+    make_folder(path.parent)
+    work = beside(path)
+    handle = os.open(work, os.O_RDWR | os.O_CREAT | os.O_EXCL | _NO_LINKS, 0o666)
+    try:
+        try:
+            yield handle
+            with suppress(FileNotFoundError, PermissionError):
+                os.fchmod(handle, stat.S_IMODE(os.stat(path).st_mode))
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+        os.rename(work, path)
+    except BaseException:
+        with suppress(OSError):
+            os.unlink(work)
+        raise
+    sync_folder(path.parent)
+
+
+def beside(path: Path) -> Path:
+    """Name a temporary file or folder next to `path`, and remove those whose writers died on this machine."""
+    host = hashlib.sha256(os.uname().nodename.encode()).hexdigest()[:8]
+    ours = re.compile(re.escape(f"{TEMPORARY}{host}-") + r"(\d{1,9})-[0-9a-f]{8}-" + re.escape(path.name[:120]))
+    for name in os.listdir(path.parent):
+        owner = ours.fullmatch(name)
+        if owner and not _alive(int(owner[1])):
+            with suppress(OSError):
+                remove(path.parent / name)
+    return path.with_name(f"{TEMPORARY}{host}-{os.getpid()}-{secrets.token_hex(4)}-{path.name[:120]}")
+
+
+def write_all(handle: int, data: Bytes) -> None:
+    """Write all of `data` where the handle stands; one call of the system may take only a part."""
+    rest = memoryview(data)
+    while rest:
+        rest = rest[os.write(handle, rest) :]
+
+
+def replace_folder(work: Path, target: Path) -> None:
+    """Put the finished folder `work` in the place of `target`, whole or not at all, and remove the old one.
+
+    `work` is made at `beside(target)`. All of it is flushed first; then both names are exchanged in one step where the
+    system can do that (Linux). Elsewhere the old folder steps aside first: a crash between the two leaves it
+    beside, as `.old-…`.
+    """
+    sync_tree(work)
+    if not target.exists():
+        os.rename(work, target)
+    elif not _exchange(work, target):
+        aside = target.with_name(f".old-{os.getpid()}-{target.name}")
+        os.rename(target, aside)
+        os.rename(work, target)
+        os.rename(aside, work)
+    sync_folder(target.parent)
+    remove(work)
+
+
+def sync_tree(folder: Path) -> None:
+    """Have every file and folder below a folder on the disk before returning; links are not followed."""
+    for above, folders, names in os.walk(folder):
+        for name in [*names, *folders]:
+            inside = Path(above, name)
+            if not stat.S_ISREG(os.lstat(inside).st_mode):
+                continue
+            handle = os.open(inside, os.O_RDONLY | _NO_LINKS)
+            try:
+                os.fsync(handle)
+            finally:
+                os.close(handle)
+        sync_folder(Path(above))
 
 
 def link_or_write(path: Path, data: bytes, twin: Path | None) -> None:
@@ -150,3 +235,26 @@ def _holds(path: Path, data: bytes) -> bool:
         return read(path, size=len(data), limit=len(data)) == data
     except StateError:
         return False
+
+
+def _alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        return True
+    return True
+
+
+def _exchange(one: Path, other: Path) -> bool:
+    try:
+        renameat2 = ctypes.CDLL(None, use_errno=True).renameat2
+    except (OSError, AttributeError):
+        return False
+    done = renameat2(_AT_FDCWD, os.fsencode(one), _AT_FDCWD, os.fsencode(other), _RENAME_EXCHANGE)
+    if done == 0:
+        return True
+    if ctypes.get_errno() in (errno.ENOSYS, errno.EINVAL, errno.ENOTSUP):
+        return False
+    raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()), str(other))

@@ -14,7 +14,8 @@ import numpy as np
 
 from jamais.errors import CorruptStateError, StateError
 from jamais.persistence import json_text
-from jamais.persistence.tree import AnyArray, flatten, unflatten
+from jamais.persistence.dtypes import AnyArray
+from jamais.persistence.tree import flatten, unflatten
 from jamais.types import StateTree
 
 STATE = "state.json"

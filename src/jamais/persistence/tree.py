@@ -1,8 +1,9 @@
 """How does a state tree become arrays and JSON, and come back bit for bit?
 
 JSON has no arrays, no NaN and no lone surrogates; each becomes an object with one key that starts with `$`:
-`{"$array": "<f4 3 2"}`, `{"$float": "7ff8000000000000"}`, `{"$text": "6162eda080"}`. A key of the state
-itself that starts with `$` gets a second one.
+`{"$array": "<f4 3 2"}`, `{"$float": "7ff8000000000000"}`, `{"$text": "6162eda080"}`. The same array in a second
+place (tied weights) is `{"$same": "/path/of/the/first"}`. A key of the state itself that starts with `$` gets a
+second one.
 """
 
 from __future__ import annotations
@@ -14,18 +15,20 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from jamais.errors import CorruptStateError, StateError
+from jamais.persistence import json_text
+from jamais.persistence.digests import sha256
+from jamais.persistence.dtypes import NAMES, AnyArray, as_bytes
 from jamais.persistence.json_text import MAX_DEPTH
 from jamais.types import StateTree
-
-AnyArray = NDArray[Any]
 
 MAX_INT_BITS = 1024
 """Random generators keep integers of 128 bits; Python refuses to read decimals of more than 4,300 digits."""
 
-_NATIVE = frozenset(["<f8", "<f4", "<f2", "<i8", "<i4", "<i2", "|i1", "<u8", "<u4", "<u2", "|u1", "|b1"])
+_BY_MARK = {NAMES[d] if d.kind == "V" else d.str: d for d in NAMES}
+"""How a marker names a dtype: numpy's own way, or safetensors' for those that numpy has no word for."""
+_MARKS = {dtype: mark for mark, dtype in _BY_MARK.items()}
 _AS_BYTES = re.compile(r"[<>|](?:[iufc]\d{1,2}|[SU]\d{1,9}|[mM]8(?:\[\d{0,9}[A-Za-z]{1,2}\])?)")
 
 
@@ -36,52 +39,86 @@ def flatten(tree: StateTree) -> tuple[dict[str, AnyArray], dict[str, Any]]:
     """
     if type(tree) is not dict:
         raise StateError(f"a state is a dict, got {type(tree).__name__}")
-    tensors: dict[str, AnyArray] = {}
-    return tensors, _encode_dict(tree, "", tensors, 1)
+    encoder = _Encoder()
+    return encoder.tensors, encoder.dictionary(tree, "", 1)
 
 
 def unflatten(tensors: Mapping[str, AnyArray], plain: Any, where: str = "state.json") -> StateTree:
     """Undo `flatten`; raise CorruptStateError when arrays and markers do not fit each other exactly."""
     if type(plain) is not dict:
         raise CorruptStateError(f"{where}: holds {type(plain).__name__}, wanted an object")
-    left = dict(tensors)
-    tree = _Decoder(where, left).dictionary(plain, "", 1)
-    if left:
-        raise CorruptStateError(f"{where}: does not mention the stored array {min(left)}")
+    decoder = _Decoder(where, dict(tensors))
+    tree = decoder.dictionary(plain, "", 1)
+    if decoder.left:
+        raise CorruptStateError(f"{where}: does not mention the stored array {min(decoder.left)}")
+    decoder.join_twins()
     return tree
 
 
-def _encode_dict(node: dict[Any, Any], path: str, tensors: dict[str, AnyArray] | None, depth: int) -> dict[str, Any]:
-    _not_too_deep(path, depth)
-    encoded: dict[str, Any] = {}
-    for key, value in node.items():
-        if type(key) is not str or not _is_utf8(key):
-            raise StateError(f"state {path or '/'}: keys must be UTF-8 str, got {key!r}")
-        here = f"{path}/{key.replace('~', '~0').replace('/', '~1')}"
-        encoded["$" + key if key.startswith("$") else key] = _encode(value, here, tensors, depth)
-    return encoded
+def state_sha256(tree: StateTree) -> str:
+    """Name a whole state: sha256 over its JSON and the dtype, shape and sha256 of every array, 64 hex digits.
+
+    The same state has the same name whichever face it came through.
+    """
+    tensors, plain = flatten(tree)
+    listed = {path: sha256(as_bytes(array)) for path, array in tensors.items()}
+    return sha256(json_text.dump({"state": plain, "arrays": listed}, canonical=True))
 
 
-def _encode(value: Any, path: str, tensors: dict[str, AnyArray] | None, depth: int) -> Any:
-    if isinstance(value, str):
-        return str(value) if _is_utf8(value) else {"$text": value.encode("utf-8", "surrogatepass").hex()}
-    if value is None or isinstance(value, bool):
-        return value
-    if isinstance(value, int):
-        if value.bit_length() > MAX_INT_BITS:
-            raise StateError(f"state {path}: an int of {value.bit_length()} bits, at most {MAX_INT_BITS}")
-        return int(value)
-    if isinstance(value, float):
-        return float(value) if math.isfinite(value) else {"$float": struct.pack(">d", value).hex()}
-    if type(value) is dict:
-        return _encode_dict(value, path, tensors, depth + 1)
-    if type(value) is list:
-        _not_too_deep(path, depth + 1)
+class _Encoder:
+    """Walk a tree, putting its arrays aside under their paths."""
+
+    def __init__(self) -> None:
+        self.tensors: dict[str, AnyArray] = {}
+        self._seen: dict[tuple[Any, ...], str] = {}
+
+    def dictionary(self, node: dict[Any, Any], path: str, depth: int, in_list: bool = False) -> dict[str, Any]:
+        _not_too_deep(path, depth)
+        encoded: dict[str, Any] = {}
+        for key, value in node.items():
+            if type(key) is not str or not _is_utf8(key):
+                raise StateError(f"state {path or '/'}: keys must be UTF-8 str, got {key!r}")
+            encoded["$" + key if key.startswith("$") else key] = self._value(value, below(path, key), depth, in_list)
+        return encoded
+
+    def _value(self, value: Any, path: str, depth: int, in_list: bool) -> Any:
+        if isinstance(value, str):
+            return str(value) if _is_utf8(value) else {"$text": value.encode("utf-8", "surrogatepass").hex()}
+        if value is None or isinstance(value, bool):
+            return value
+        if isinstance(value, int):
+            if value.bit_length() > MAX_INT_BITS:
+                raise StateError(f"state {path}: an int of {value.bit_length()} bits, at most {MAX_INT_BITS}")
+            return int(value)
+        if isinstance(value, float):
+            return float(value) if math.isfinite(value) else {"$float": struct.pack(">d", value).hex()}
+        if type(value) is dict:
+            return self.dictionary(value, path, depth + 1, in_list)
+        if type(value) is list:
+            _not_too_deep(path, depth + 1)
+            return [self._value(item, f"{path}/{i}", depth + 1, in_list=True) for i, item in enumerate(value)]
         # Inside a list only JSON values: an array there would have a name that changes when the list grows.
-        return [_encode(item, f"{path}/{i}", None, depth + 1) for i, item in enumerate(value)]
-    if type(value) in (np.ndarray, np.memmap) and tensors is not None:
-        return {"$array": _keep_array(value, path, tensors)}
-    raise StateError(f"state {path}: {_what_instead(value)}")
+        if type(value) in (np.ndarray, np.memmap) and not in_list:
+            return self._array(value, path)
+        raise StateError(f"state {path}: {_what_instead(value)}")
+
+    def _array(self, array: AnyArray, path: str) -> dict[str, str]:
+        place = (array.__array_interface__["data"][0], array.dtype, array.shape, array.strides)
+        if array.nbytes and place in self._seen:
+            return {"$same": self._seen[place]}
+        if array.dtype in _MARKS:
+            self.tensors[path] = np.asarray(array, order="C")
+        elif _AS_BYTES.fullmatch(array.dtype.str):
+            self.tensors[path] = np.frombuffer(array.tobytes(), dtype=np.uint8)
+        else:
+            raise StateError(f"state {path}: cannot save dtype {array.dtype}: use numbers, bool or a list")
+        self._seen[place] = path
+        return {"$array": " ".join([_MARKS.get(array.dtype, array.dtype.str), *map(str, array.shape)])}
+
+
+def below(path: str, key: str) -> str:
+    """Give the path of a key in the dict at `path`, with JSON pointer's escapes."""
+    return f"{path}/{key.replace('~', '~0').replace('/', '~1')}"
 
 
 def _what_instead(value: Any) -> str:
@@ -93,17 +130,6 @@ def _what_instead(value: Any) -> str:
     if isinstance(value, tuple | set | frozenset):
         return f"cannot save a {type(value).__name__}: make it a list"
     return f"cannot save {name}: a state holds dicts, arrays, str, int, float, bool, None and lists"
-
-
-def _keep_array(array: AnyArray, path: str, tensors: dict[str, AnyArray]) -> str:
-    kind = array.dtype.str
-    if kind in _NATIVE:
-        tensors[path] = np.asarray(array, order="C")
-    elif _AS_BYTES.fullmatch(kind) and array.dtype.names is None:
-        tensors[path] = np.frombuffer(array.tobytes(), dtype=np.uint8)
-    else:
-        raise StateError(f"state {path}: cannot save dtype {array.dtype}: use numbers, bool or a list")
-    return " ".join([kind, *map(str, array.shape)])
 
 
 def _not_too_deep(path: str, depth: int) -> None:
@@ -127,6 +153,8 @@ class _Decoder:
     def __init__(self, where: str, left: dict[str, AnyArray]) -> None:
         self.where = where
         self.left = left
+        self._met: dict[str, AnyArray] = {}
+        self._twins: list[tuple[dict[str, Any], str, str, str]] = []
 
     def dictionary(self, node: dict[str, Any], path: str, depth: int) -> dict[str, Any]:
         if depth > MAX_DEPTH:
@@ -136,7 +164,10 @@ class _Decoder:
             if key.startswith("$") and not key.startswith("$$"):
                 raise self._bad(path, f"unknown marker {key[:40]!r}")
             name = key[1:] if key.startswith("$") else key
-            decoded[name] = self.value(value, f"{path}/{name.replace('~', '~0').replace('/', '~1')}", depth)
+            here = below(path, name)
+            decoded[name] = self.value(value, here, depth)
+            if type(value) is dict and list(value) == ["$same"]:
+                self._twins.append((decoded, name, here, value["$same"]))
         return decoded
 
     def value(self, node: Any, path: str, depth: int) -> Any:
@@ -148,14 +179,24 @@ class _Decoder:
             return node
         if len(node) == 1:
             ((key, inner),) = node.items()
-            if key in ("$array", "$float", "$text"):
+            if key in ("$array", "$same", "$float", "$text"):
                 return self._marker(key, inner, path)
         return self.dictionary(node, path, depth + 1)
+
+    def join_twins(self) -> None:
+        """Put arrays that stand in several places there; at the end, as the first may come after the second."""
+        for place, name, here, first in self._twins:
+            if type(first) is not str or first not in self._met:
+                raise self._bad(here, f"is the same as {str(first)[:80]!r}, which is not there")
+            place[name] = self._met[first]
 
     def _marker(self, key: str, inner: Any, path: str) -> Any:
         try:
             if key == "$array":
-                return self._array(inner, path)
+                self._met[path] = self._array(inner, path)
+                return self._met[path]
+            if key == "$same":
+                return None
             if key == "$float":
                 return float(struct.unpack(">d", bytes.fromhex(inner))[0])
             return bytes.fromhex(inner).decode("utf-8", "surrogatepass")
@@ -168,9 +209,9 @@ class _Decoder:
         if path not in self.left:
             raise ValueError("no file holds this array")
         stored = self.left.pop(path)
-        if kind in _NATIVE:
-            if stored.dtype.str != kind or list(stored.shape) != shape:
-                raise ValueError(f"wanted {kind} {shape}, got {stored.dtype.str} {list(stored.shape)}")
+        if kind in _BY_MARK:
+            if stored.dtype != _BY_MARK[kind] or list(stored.shape) != shape:
+                raise ValueError(f"wanted {kind} {shape}, got {stored.dtype} {list(stored.shape)}")
             return stored
         if not _AS_BYTES.fullmatch(kind):
             raise ValueError(f"unknown dtype {kind[:40]!r}")
