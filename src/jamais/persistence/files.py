@@ -166,6 +166,21 @@ def read(path: Path, *, size: int | None = None, limit: int) -> bytes:
     Raises CorruptStateError for a missing file, a link, a pipe, or another size; the size is compared before
     anything is allocated.
     """
+    handle, found = open_plain(path)
+    try:
+        if size is not None and found != size:
+            raise CorruptStateError(f"{path}: {found} bytes, the manifest says {size}")
+        if found > limit:
+            raise CorruptStateError(f"{path}: {found} bytes, at most {limit} are read")
+        data = bytearray(found)
+        read_into(handle, memoryview(data), 0, str(path))
+        return bytes(data)
+    finally:
+        os.close(handle)
+
+
+def open_plain(path: Path) -> tuple[int, int]:
+    """Open a plain file for reading and give its handle and size; raise CorruptStateError for anything else."""
     try:
         # O_NONBLOCK: opening a pipe somebody put there must not wait for its writer.
         handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | _NO_LINKS)
@@ -174,20 +189,25 @@ def read(path: Path, *, size: int | None = None, limit: int) -> bytes:
     except OSError as error:
         if error.errno in (errno.ELOOP, errno.EMLINK, errno.ENXIO, errno.ENOTDIR):
             raise CorruptStateError(f"{path}: not a plain file") from None
-        raise _unreadable(path, error) from error
-    try:
-        found = os.fstat(handle)
-        if not stat.S_ISREG(found.st_mode):
-            raise CorruptStateError(f"{path}: not a plain file")
-        if size is not None and found.st_size != size:
-            raise CorruptStateError(f"{path}: {found.st_size} bytes, the manifest says {size}")
-        if found.st_size > limit:
-            raise CorruptStateError(f"{path}: {found.st_size} bytes, at most {limit} are read")
-        return _read_all(handle, found.st_size, path)
-    except OSError as error:
-        raise _unreadable(path, error) from error
-    finally:
+        raise _unreadable(str(path), error) from error
+    found = os.fstat(handle)
+    if not stat.S_ISREG(found.st_mode):
         os.close(handle)
+        raise CorruptStateError(f"{path}: not a plain file")
+    return handle, found.st_size
+
+
+def read_into(handle: int, target: memoryview, offset: int, where: str) -> None:
+    """Fill `target` from `offset` of an open file; raise CorruptStateError when the file ends before."""
+    done = 0
+    try:
+        while done < len(target):
+            n = os.preadv(handle, [target[done:]], offset + done)
+            if not n:
+                raise CorruptStateError(f"{where}: shrank while it was read")
+            done += n
+    except OSError as error:
+        raise _unreadable(where, error) from error
 
 
 @contextmanager
@@ -211,22 +231,11 @@ def locked(path: Path) -> Iterator[None]:
         os.close(handle)  # closing releases the lock, as does the end of the process
 
 
-def _unreadable(path: Path, error: OSError) -> StateError:
+def _unreadable(where: str, error: OSError) -> StateError:
     # A bad sector is damage, and an older version may be whole; a missing right is not.
     if error.errno == errno.EIO:
-        return CorruptStateError(f"{path}: the disk cannot read it ({error.strerror})")
-    return StateError(f"{path}: cannot be read ({error.strerror}): check its permissions")
-
-
-def _read_all(handle: int, size: int, path: Path) -> bytes:
-    blocks, left = [], size
-    while left:
-        block = os.read(handle, left)
-        if not block:
-            raise CorruptStateError(f"{path}: shrank while it was read")
-        blocks.append(block)
-        left -= len(block)
-    return blocks[0] if len(blocks) == 1 else b"".join(blocks)
+        return CorruptStateError(f"{where}: the disk cannot read it ({error.strerror})")
+    return StateError(f"{where}: cannot be read ({error.strerror}): check its permissions")
 
 
 def _holds(path: Path, data: bytes) -> bool:
