@@ -22,7 +22,7 @@ def test_an_unknown_name_is_refused_and_nothing_is_imported(name: str) -> None:
 
 
 def test_a_known_name_gives_its_class(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(registry._TABLE, "info", ("jamais.persistence.manifest", "VersionInfo"))
+    monkeypatch.setitem(registry._TABLE, "info", ("jamais.persistence.versions.manifest", "VersionInfo"))
     from jamais.persistence import VersionInfo
 
     assert registry.find("info") is VersionInfo

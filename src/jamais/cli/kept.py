@@ -26,7 +26,7 @@ def load(folder: str) -> Watcher:
 
 def say_if_taken(out: str) -> None:
     """Say on stderr that a folder to fit into holds versions already."""
-    from jamais.persistence.store import VersionStore
+    from jamais.persistence import VersionStore
 
     numbers: list[int] = []
     with contextlib.suppress(InputError):  # a new folder, or one that saving will refuse with a better sentence

@@ -43,8 +43,8 @@ def write_tensors(
     *,
     known: Mapping[str, str] | None = None,
     whole: Hasher | None = None,
-) -> None:
-    """Write arrays and texts to an open, empty file, without a copy of the arrays in memory.
+) -> dict[str, int]:
+    """Write arrays and texts to an open, empty file, without a copy of them; give where each array begins.
 
     Digests that are not `known` are made while the data is written, and the header, whose length they do not
     change, is written once more at the end. `whole` takes every byte of the file in order, if all are known.
@@ -62,14 +62,20 @@ def write_tensors(
                 pool.submit(meter.update, block)
             files.write_all(handle, block)
 
-        emit(_header(arrays, order, metadata, blank if known is None else known), whole)
+        header = _header(arrays, order, metadata, blank if known is None else known)
+        emit(header, whole)
+        starts, at = {}, len(header)
         for name in order:
+            starts[name] = at
+            at += arrays[name].nbytes
             for block in _blocks(arrays[name]):
                 emit(block, meters.get(name, whole))
+        os.fsync(handle)  # here, while the last blocks are still being digested
     if known is None:
         os.lseek(handle, 0, os.SEEK_SET)
         found = {name: meter.hexdigest() for name, meter in meters.items()}
         files.write_all(handle, _header(arrays, order, metadata, found))
+    return starts
 
 
 @dataclass(frozen=True)

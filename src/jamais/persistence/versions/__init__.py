@@ -1,0 +1,1 @@
+"""Which versions of a state exist, and how do they survive anything?"""
