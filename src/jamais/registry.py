@@ -1,19 +1,32 @@
-"""Which class does a saved type name stand for?
+"""Which class does a saved type name stand for, and under which name is an object saved?
 
-The table is fixed in this file: a name read from a saved state is only ever looked up here, never imported as
+The tables are fixed in this file: a name read from a saved state is only ever looked up here, never imported as
 a dotted path. Classes are imported when asked for, so this floor depends on none above it.
 """
 
 from __future__ import annotations
 
+import sys
 from importlib import import_module
 from typing import Any
 
-from jamais.errors import StateError
+from jamais.errors import InputError, StateError
 
-_TABLE: dict[str, tuple[str, str]] = {
+_KINDS: dict[str, tuple[str, str]] = {
     "logs": ("jamais.recipes.logs", "LogRecipe"),
 }
+"""Recipes: what a watcher of this kind of data is made of."""
+
+_TABLE: dict[str, tuple[str, str]] = {
+    **_KINDS,
+    "cover-memory": ("jamais.memory", "CoverMemory"),
+    "knn": ("jamais.detectors", "KNN"),
+    "line-encoder": ("jamais.models.tinylogbert", "LineEncoder"),
+    "llm": ("jamais.models.llm", "LLM"),
+    "tinylogbert": ("jamais.models.tinylogbert.hf", "TinyLogBERT"),
+    "vocab": ("jamais.models.llm", "Vocab"),
+}
+_WATCHER = ("jamais.watcher", "Watcher")
 
 
 def find(name: str) -> type[Any]:
@@ -26,6 +39,34 @@ def find(name: str) -> type[Any]:
     return found
 
 
+def name_of(thing: object) -> str:
+    """Give the type name of an object that can be saved; raise InputError for one that cannot."""
+    if _is(thing, _WATCHER):
+        return str(thing.kind)  # type: ignore[attr-defined]
+    for name, place in _TABLE.items():
+        if _is(thing, place):
+            return name
+    known = ", ".join(sorted(_TABLE))
+    raise InputError(f"cannot save {type(thing).__name__}: give a watcher or one of {known}")
+
+
+def watcher() -> type[Any]:
+    """Import and return the class that lives a recipe's life."""
+    found: type[Any] = getattr(import_module(_WATCHER[0]), _WATCHER[1])
+    return found
+
+
 def names() -> list[str]:
     """List the type names in the table."""
     return sorted(_TABLE)
+
+
+def kinds() -> list[str]:
+    """List the kinds of data a watcher can be made for."""
+    return sorted(_KINDS)
+
+
+def _is(thing: object, place: tuple[str, str]) -> bool:
+    # An object of a class exists only after its module was imported: nothing is imported to find out.
+    module = sys.modules.get(place[0])
+    return module is not None and type(thing) is getattr(module, place[1], None)

@@ -1,0 +1,65 @@
+"""In which face does a state lie at a path? Told by content; the suffix proves nothing."""
+
+from __future__ import annotations
+
+import enum
+import os
+from pathlib import Path
+
+from jamais.errors import InputError
+from jamais.persistence import files
+
+_HEAD = 64
+
+
+class Face(enum.Enum):
+    """The shapes in which a state lies on a disk."""
+
+    BINARY = "a binary state"
+    JSON = "a JSON state"
+    FOLDER = "a model folder"
+    STORE = "a store of versions"
+
+
+def face_of(path: str | Path) -> Face:
+    """Tell the face at a path; raise InputError, with what it is instead, for anything that is none."""
+    if isinstance(path, str) and "://" in path:
+        return Face.STORE
+    target = Path(path)
+    if not os.path.lexists(target):
+        raise InputError(f"{target}: no such file or folder")
+    if target.is_dir():
+        return _folder(target)
+    target = target.resolve()
+    handle, size = files.open_plain(target)
+    try:
+        head = os.pread(handle, _HEAD, 0)
+    finally:
+        os.close(handle)
+    return _file(target, head, size)
+
+
+def _folder(target: Path) -> Face:
+    if (target / "versions").is_dir():
+        return Face.STORE
+    if any((target / name).exists() for name in ("MANIFEST.json", "config.json", "model.safetensors")):
+        return Face.FOLDER
+    raise InputError(f"{target}: neither a store of versions nor a model folder: it has no versions/, no config.json")
+
+
+def _file(target: Path, head: bytes, size: int) -> Face:
+    if not size:
+        raise InputError(f"{target}: is empty")
+    if head.removeprefix(b"\xef\xbb\xbf").lstrip()[:1] == b"{":
+        return Face.JSON
+    if len(head) > 8 and head[8:9] == b"{" and int.from_bytes(head[:8], "little") <= size - 8:
+        return Face.BINARY
+    if head[:4] == b"PK\x03\x04":
+        raise InputError(
+            f"{target}: a zip or a file of torch.save: jamais reads those only as pytorch_model.bin in a folder"
+        )
+    if head[:1] == b"\x80":
+        raise InputError(f"{target}: a pickle: reading it could run code, so jamais never does; save it anew")
+    if head[:6] == b"\x93NUMPY":
+        raise InputError(f"{target}: an array of numpy, not a state")
+    raise InputError(f"{target}: neither binary nor JSON state: it begins with {head[:8]!r}")
