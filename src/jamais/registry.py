@@ -20,7 +20,7 @@ _KINDS: dict[str, tuple[str, str]] = {
 _TABLE: dict[str, tuple[str, str]] = {
     **_KINDS,
     "cover-memory": ("jamais.memory", "CoverMemory"),
-    "knn": ("jamais.detectors", "KNN"),
+    "knn": ("jamais.detectors.knn", "KNN"),
     "line-encoder": ("jamais.models.tinylogbert", "LineEncoder"),
     "llm": ("jamais.models.llm", "LLM"),
     "tinylogbert": ("jamais.models.tinylogbert.hf", "TinyLogBERT"),

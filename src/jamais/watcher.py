@@ -158,6 +158,10 @@ class Watcher:
         self._reasons, self._metrics = [], {}
         return version
 
+    def to_state(self) -> StateTree:
+        """Give all that is known, as arrays and JSON; `jamais.persistence.save_model_binary` and its like call this."""
+        return self._recipe.state_dict()
+
     def history(self) -> list[VersionInfo]:
         """List the saved versions, oldest first."""
         return self._stored().history()

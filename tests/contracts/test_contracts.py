@@ -96,7 +96,7 @@ def test_no_public_detector_or_memory_is_left_out() -> None:
 
 
 def test_every_registered_kind_of_watcher_is_checked() -> None:
-    assert registry.names() == ["logs"]
+    assert registry.kinds() == ["logs"]
 
 
 class Forgetful(KNN):

@@ -55,9 +55,8 @@ def _file(target: Path, head: bytes, size: int) -> Face:
     if len(head) > 8 and head[8:9] == b"{" and int.from_bytes(head[:8], "little") <= size - 8:
         return Face.BINARY
     if head[:4] == b"PK\x03\x04":
-        raise InputError(
-            f"{target}: a zip or a file of torch.save: jamais reads those only as pytorch_model.bin in a folder"
-        )
+        what = "a zip or a file of torch.save"
+        raise InputError(f"{target}: {what}: jamais reads those only as pytorch_model.bin in a folder")
     if head[:1] == b"\x80":
         raise InputError(f"{target}: a pickle: reading it could run code, so jamais never does; save it anew")
     if head[:6] == b"\x93NUMPY":
