@@ -26,6 +26,7 @@ from jamais.models.tinylogbert.vocabulary import CLS, MASK, N_SPECIAL, PAD, SEP,
 from jamais.types import CancelToken, Floats, Listener, StateTree, Vectors, silent
 
 if TYPE_CHECKING:
+    from jamais.learning.checkpoints import Checkpoints
     from jamais.models.tinylogbert.encoder import Encoder, EncoderShape
 
 _MOST_WINDOWS = 8  # a line of more pieces (8 x 126) is judged by its beginning
@@ -103,14 +104,17 @@ class LineEncoder:
         seed: int,
         listener: Listener = silent,
         cancel: CancelToken | None = None,
+        checkpoints: Checkpoints | None = None,
     ) -> LineEncoder:
         """Learn vocabulary and network from distinct `texts`, drawn in proportion to 1 + ln(count).
 
-        Raise `SettingsError` without texts, `Cancelled` when `cancel` is set.
+        With `checkpoints` of the same training it goes on where they end. Raise `SettingsError` without texts,
+        `Cancelled` when `cancel` is set, `StateError` when the checkpoints are of another training.
         """
         import torch
 
         from jamais.learning import pretraining
+        from jamais.learning.masked_batches import PieceCodes
         from jamais.learning.threads import cpu_threads
         from jamais.models.tinylogbert.encoder import Encoder
 
@@ -123,14 +127,14 @@ class LineEncoder:
         network.initialise(torch.Generator().manual_seed(seed))
         network.to(_device(settings.device))
         encoder = cls(settings, vocabulary, {})
-        lines, weights = encoder._training_lines(texts, counts)
-        codes = pretraining.PieceCodes(pad=PAD, mask=MASK, first_ordinary=N_SPECIAL, size=len(vocabulary))
-        schedule = pretraining.PretrainingSettings(
+        lines = encoder._training_lines(texts, counts)
+        codes = PieceCodes(pad=PAD, mask=MASK, first_ordinary=N_SPECIAL, size=len(vocabulary))
+        plan = pretraining.PretrainingSettings(
             settings.steps, settings.batch, settings.learning_rate, settings.mask_share
         )
         with cpu_threads(settings.threads):
             encoder.losses = pretraining.pretrain(
-                network, lines, weights, codes, schedule, seed=seed + 1, listener=listener, cancel=cancel
+                network, *lines, codes, plan, seed=seed + 1, listener=listener, cancel=cancel, checkpoints=checkpoints
             )
         encoder._weights = {name: tensor.detach().cpu().numpy().copy() for name, tensor in network.state_dict().items()}
         return encoder
