@@ -18,7 +18,7 @@ from jamais.types import StateTree
 Source = torch.Generator | np.random.Generator | np.random.RandomState | random.Random
 """What gives random numbers and can be asked where it stands."""
 
-_WRONG = (RuntimeError, TypeError, ValueError, KeyError, OverflowError, AttributeError)  # of a state that is none
+_WRONG = (RuntimeError, TypeError, ValueError, LookupError, OverflowError, AttributeError)  # of a state that is none
 
 
 class RandomNumbers:
@@ -94,13 +94,14 @@ def _prepare(source: Source | ModuleType, saved: StateTree, where: str) -> Apply
             torch.Generator(source.device).set_state(state)
             return lambda: _discard(source.set_state(state))
         if isinstance(source, np.random.Generator):
-            bits, plain = source.bit_generator, _in_bounds(saved["state"])
+            bits = source.bit_generator
+            plain = _like(saved["state"], _plain(bits.state))
             type(bits)(0).state = plain
             return lambda: setattr(bits, "state", plain)
         if isinstance(source, np.random.RandomState):
-            legacy = _in_bounds(saved["state"])
-            bits_of = getattr(np.random, str(source.get_state(legacy=False)["bit_generator"]))
-            np.random.RandomState(bits_of(0)).set_state(legacy)
+            now = source.get_state(legacy=False)
+            legacy = _like(saved["state"], _plain(now))
+            np.random.RandomState(getattr(np.random, now["bit_generator"])(0)).set_state(legacy)
             return lambda: source.set_state(legacy)
         python = (saved["version"], tuple(saved["words"].tolist()), saved["gauss_next"])
         random.Random(0).setstate(python)
@@ -115,12 +116,21 @@ def _plain(value: Any) -> Any:
     return value.item() if isinstance(value, np.generic) else value
 
 
-def _in_bounds(state: StateTree) -> StateTree:
+def _like(state: Any, here: StateTree) -> StateTree:
+    """Return `state` if it has the form of the state here; numpy itself looks at little of it."""
+    if _form(state) != _form(here) or state["bit_generator"] != here["bit_generator"]:
+        raise ValueError("of another form")
     # numpy believes these two and would read beyond its buffers.
-    inner = state["state"]
-    if not 0 <= inner.get("pos", 0) <= 624 or not 0 <= state.get("buffer_pos", 0) <= 4:
+    if not 0 <= state["state"].get("pos", 0) <= 624 or not 0 <= state.get("buffer_pos", 0) <= 4:
         raise ValueError("a position outside its buffer")
-    return state
+    checked: StateTree = state
+    return checked
+
+
+def _form(value: Any) -> Any:
+    if type(value) is dict:
+        return {key: _form(inner) for key, inner in value.items()}
+    return (value.dtype, value.shape) if isinstance(value, np.ndarray) else type(value)
 
 
 def _discard(_: object) -> None:
