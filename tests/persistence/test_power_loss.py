@@ -27,7 +27,7 @@ def reachable(root: Path, work: Any) -> tuple[list[Any], list[Any]]:
 
     with pytest.MonkeyPatch.context() as patch:
         disk.watch(patch)
-        for name in ("open", "write", "fsync", "rename", "link", "mkdir", "unlink", "rmdir"):
+        for name in ("open", "write", "lseek", "fsync", "rename", "link", "mkdir", "unlink", "rmdir"):
             patch.setattr(os, name, _then(getattr(os, name), look))
         work()
     return list(seen.values()), list(disk.states())
@@ -65,8 +65,8 @@ def test_every_state_a_power_loss_can_leave_is_the_old_version_or_the_new_one(tm
     store = VersionStore(root / "app")
     if not first:
         store.commit(tree(1), reason="old", kind="logs", parent=None)
-        (store.folder / "versions" / ".tmp-0002").mkdir()
-        (store.folder / "versions" / ".tmp-0002" / "state.json").write_text("{")
+        (store.folder / "versions" / ".tmp-0002.json").write_text("{")
+        (store.folder / "objects" / ".tmp-0123456789abcdef").write_text("{")
     number = 1 if first else 2
     states, after = reachable(
         root, lambda: store.commit(tree(number), reason="new", kind="logs", parent=number - 1 or None)

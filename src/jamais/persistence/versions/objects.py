@@ -107,7 +107,8 @@ class Packer:
         with _Reader(self._place) as reader:
             places = [self._known.take(piece, reader) for piece in pieces]
         new = [i for i, place in enumerate(places) if place is None]
-        if new and self._scattered(pieces, places):
+        # A rotten file is written anew as a whole: if it was this part and no more, it is healed for all versions.
+        if reader.rotten or (new and self._scattered(pieces, places)):
             new = list(range(len(pieces)))
         segments: dict[int, Segment] = {}
         if new:
@@ -204,23 +205,25 @@ class _Reader(contextlib.ExitStack):
     def __init__(self, place: Place) -> None:
         super().__init__()
         self._place = place
+        self.rotten = False
         self._opened: dict[str, Any] = {}
         self._buffer = bytearray()
 
     def holds(self, name: str, size: int, offset: int, piece: _Piece) -> bool:
+        """Say whether these bytes are on the disk now."""
         try:
             if name not in self._opened:
                 self._opened[name] = self.enter_context(self._place.opened(f"objects/{name}"))
             opened = self._opened[name]
-            if opened.size != size:
-                return False
             if len(self._buffer) < piece.rows.nbytes:
                 self._buffer = bytearray(piece.rows.nbytes)
             target = memoryview(self._buffer)[: piece.rows.nbytes]
             opened.read_into(target, offset)
-            return digests.fast(target) == piece.digest
+            found: bool = opened.size == size and digests.fast(target) == piece.digest
         except CorruptStateError:
-            return False
+            found = False
+        self.rotten |= not found
+        return found
 
 
 def _cut(array: AnyArray) -> int:

@@ -24,12 +24,11 @@ _BLOCK = 4 * 1024 * 1024
 
 
 class Shelf:
-    """The versions in a place. Manifests are immutable, so those that were read are kept for a moment."""
+    """The versions in a place. Nothing is remembered: what is on the disk now counts."""
 
     def __init__(self, place: Place, folder: Path) -> None:
         self._place = place
         self._folder = folder
-        self._read: dict[int, Manifest] = {}
 
     def numbers(self) -> list[int]:
         """List the numbers of all versions, sound or not, in order."""
@@ -47,21 +46,15 @@ class Shelf:
             raise InputError(f"{self._place} holds no version: its first save did not finish, run fit again")
         return numbers
 
-    def forget(self) -> None:
-        """Read manifests anew from now on."""
-        self._read = {}
-
     def is_old(self, number: int) -> bool:
         """Say whether a version is of format 0: a folder."""
         return f"{number:04d}.json" not in self._place.names("versions")
 
     def manifest(self, number: int) -> Manifest:
         """Read the manifest of a version of format 1; raise CorruptStateError when it is not what was written."""
-        if number not in self._read:
-            name = f"versions/{number:04d}.json"
-            data = self._place.read(name, limit=manifest.MAX_BYTES)
-            self._read[number] = manifest.from_bytes(data, number, f"{self._place}/{name}")
-        return self._read[number]
+        name = f"versions/{number:04d}.json"
+        data = self._place.read(name, limit=manifest.MAX_BYTES)
+        return manifest.from_bytes(data, number, f"{self._place}/{name}")
 
     def newest_manifests(self, n: int) -> list[Manifest]:
         """Give the sound ones among the newest `n` manifests, newest first."""
@@ -103,24 +96,21 @@ class Shelf:
         if self.is_old(number):
             return format0.glance(self._old(number), number)
         try:
-            for one in self.manifest(number).objects:
-                found = self._place.size(f"objects/{one.name}")
-                if found != one.size:
-                    what = "missing" if found is None else f"{found} bytes"
-                    return f"{self._place}/objects/{one.name}: {what}, the manifest says {one.size} bytes"
+            return self._sizes(self.manifest(number))
         except CorruptStateError as error:
             return str(error)
-        return ""
 
     def describe(self, number: int) -> VersionInfo:
         """Give what the manifest says, and a warning where the version is damaged."""
-        damage = self.glance(number)
-        warnings = (f"version {number} is damaged ({damage})",) if damage else ()
         try:
-            info = format0.read_manifest(self._old(number), number).info if self.is_old(number) else None
-            return replace(info or self.manifest(number).info, warnings=warnings)
-        except CorruptStateError:
-            return VersionInfo(number, "", "", "", None, jamais_version="", warnings=warnings)
+            if self.is_old(number):
+                info, damage = format0.read_manifest(self._old(number), number).info, self.glance(number)
+            else:
+                read = self.manifest(number)
+                info, damage = read.info, self._sizes(read)
+        except CorruptStateError as error:
+            info, damage = VersionInfo(number, "", "", "", None, jamais_version=""), str(error)
+        return replace(info, warnings=(f"version {number} is damaged ({damage})",) if damage else ())
 
     def problems(self, number: int, full: bool) -> list[str]:
         """Read every byte of a version and say what is wrong."""
@@ -142,10 +132,17 @@ class Shelf:
     def remove(self, number: int) -> None:
         """Remove the file, or the folder, that makes a version exist."""
         self._place.remove(f"versions/{number:04d}" + ("" if self.is_old(number) else ".json"))
-        self._read.pop(number, None)
 
     def _old(self, number: int) -> Path:
         return self._folder / "versions" / f"{number:04d}"
+
+    def _sizes(self, read: Manifest) -> str:
+        for one in read.objects:
+            found = self._place.size(f"objects/{one.name}")
+            if found != one.size:
+                what = "missing" if found is None else f"{found} bytes"
+                return f"{self._place}/objects/{one.name}: {what}, the manifest says {one.size} bytes"
+        return ""
 
     @contextlib.contextmanager
     def _opened(self, one: ObjectEntry) -> Any:

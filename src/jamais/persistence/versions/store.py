@@ -106,7 +106,6 @@ class VersionStore:
                 self._introduce()
                 number = max(self._shelf.numbers(), default=0) + 1
                 self._write(replace(info, number=number), arrays, plain)
-                self._shelf.forget()
                 for name in refs:
                     names.move(self._place, name, number, reason, info.time)
                 if keep is not None:
@@ -245,7 +244,6 @@ class VersionStore:
     # --- writing
 
     def _refuse_stale(self, parent: int | None) -> None:
-        self._shelf.forget()
         for number in reversed(self._shelf.numbers()):
             if number == parent:
                 return
