@@ -1,8 +1,8 @@
 """How does the line encoder look to the Hugging Face library?
 
-`TinyLogBERT` wraps the very same network. It saves and loads with `save_pretrained` and `from_pretrained`,
-and writes its vocabulary beside the weights, so that `AutoTokenizer.from_pretrained` reads the folder too.
-The detectors and the feature memory that seed 000 draws into the folder come with a later issue.
+`TinyLogBERT` wraps the very same network. It saves and loads with `save_pretrained` and `from_pretrained`, as one
+folder that is replaced whole and verified on loading, and that `AutoTokenizer` and `AutoModel` read too. The
+detectors and the feature memory that seed 000 draws into the folder come with a later issue.
 """
 
 from __future__ import annotations
@@ -16,27 +16,25 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
-from transformers import PretrainedConfig, PreTrainedModel
+from transformers import AutoConfig, AutoModel, PretrainedConfig, PreTrainedModel
 from transformers.utils.generic import ModelOutput
 
-from jamais.errors import InputError, ShapeMismatchError
+from jamais.errors import CorruptStateError, ShapeMismatchError
+from jamais.models.tinylogbert import pretrained
 from jamais.models.tinylogbert.encoder import Encoder, EncoderShape, MaskedHead
 from jamais.models.tinylogbert.line_encoder import EncoderSettings, LineEncoder
-from jamais.models.tinylogbert.vocabulary import MASK, PAD, SPECIAL, UNK, VAR, Vocabulary
-
-_SIZES = {
-    "hidden_size": "width",
-    "num_hidden_layers": "layers",
-    "num_attention_heads": "heads",
-    "intermediate_size": "inner",
-    "max_position_embeddings": "max_pieces",
-}
+from jamais.models.tinylogbert.shown import ARCHITECTURE, MODEL_TYPE, SIZES, model_arrangement
+from jamais.models.tinylogbert.vocabulary import PAD, VAR, Vocabulary
+from jamais.persistence.dtypes import AnyArray
+from jamais.persistence.faces.arrangement import Arrangement
+from jamais.persistence.faces.folder.torch_file import array_of, tensor_of
+from jamais.types import StateTree
 
 
 class TinyLogBERTConfig(PretrainedConfig):  # type: ignore[no-untyped-call]
     """Sizes of a `TinyLogBERT`, under the names of BERT's configuration; the defaults are BERT-mini."""
 
-    model_type = "tinylogbert"
+    model_type = MODEL_TYPE
 
     def __init__(
         self,
@@ -110,7 +108,7 @@ class TinyLogBERT(PreTrainedModel):  # type: ignore[no-untyped-call]
     @classmethod
     def from_line_encoder(cls, source: LineEncoder) -> TinyLogBERT:
         """Copy a trained line encoder, weights and vocabulary."""
-        sizes = {theirs: getattr(source.settings, ours) for theirs, ours in _SIZES.items()}
+        sizes = {theirs: getattr(source.settings, ours) for theirs, ours in SIZES.items()}
         config = TinyLogBERTConfig(
             vocab_size=len(source.vocabulary),
             known_characters=source.vocabulary.known_characters,
@@ -123,7 +121,7 @@ class TinyLogBERT(PreTrainedModel):  # type: ignore[no-untyped-call]
 
     def to_line_encoder(self) -> LineEncoder:
         """Copy this model as a `LineEncoder`, which computes each line alone and needs no transformers."""
-        sizes = {ours: getattr(self.config, theirs) for theirs, ours in _SIZES.items()}
+        sizes = {ours: getattr(self.config, theirs) for theirs, ours in SIZES.items()}
         if len(self.vocabulary) != self.config.vocab_size:
             raise ShapeMismatchError(
                 f"config.vocab_size is {self.config.vocab_size}, the vocabulary has {len(self.vocabulary)}: "
@@ -158,27 +156,68 @@ class TinyLogBERT(PreTrainedModel):  # type: ignore[no-untyped-call]
     def save_pretrained(  # type: ignore[override]  # the seed's signature
         self, save_directory: str | PathLike[str], save_config: bool = True, **kwargs: Any
     ) -> None:
-        """Write weights, configuration and vocabulary files; `kwargs` go to the library's own method."""
+        """Replace a folder by this model, whole or not at all; `kwargs` are those of the library's own method.
+
+        `safe_serialization=False` writes pytorch_model.bin of plain tensors in place of model.safetensors;
+        `save_config=False` writes no config.json and leaves one that is there alone. Files of others stay.
+        """
         self.config.known_characters = self.vocabulary.known_characters
-        super().save_pretrained(str(save_directory), **kwargs)
-        folder = Path(save_directory)
-        if not save_config:
-            (folder / "config.json").unlink(missing_ok=True)
-        _write_vocabulary(folder, self.vocabulary, self.config.max_position_embeddings)
+        push = pretrained.hub_words(kwargs, save_directory)
+
+        def state_of(folder: Path, arrays: dict[str, AnyArray]) -> StateTree:
+            config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+            return {"config": config, "model": arrays, "tokens": list(self.vocabulary.tokens)}
+
+        pretrained.save(save_directory, super().save_pretrained, state_of, kwargs, save_config=save_config)
+        if push is not None:
+            self.push_to_hub(**push)
 
     @classmethod
     def from_pretrained(  # type: ignore[override]  # the seed's signature
         cls, pretrained_model_name_or_path: str | PathLike[str], *model_args: Any, **kwargs: Any
     ) -> Any:
-        """Load what `save_pretrained` wrote, vocabulary included; arguments are those of the library."""
-        loaded = super().from_pretrained(str(pretrained_model_name_or_path), *model_args, **kwargs)
+        """Load what `save_pretrained` wrote, vocabulary included; arguments are those of the library.
+
+        Raise CorruptStateError naming the file and the tensor when a byte is not what was written; a folder
+        without a manifest, as other programs write it, is a warning.
+        """
+        name, read = pretrained_model_name_or_path, super().from_pretrained
+        loaded, tokens = pretrained.load(name, kwargs, lambda: read(str(name), *model_args, **kwargs))
         model = loaded[0] if isinstance(loaded, tuple) else loaded
-        listing = Path(pretrained_model_name_or_path) / "vocab.txt"
-        if not listing.is_file():
-            raise InputError(f"{listing} is missing: save the model again with save_pretrained")
-        tokens = listing.read_text(encoding="utf-8").removesuffix("\n").split("\n")
         model.vocabulary = Vocabulary(tokens, model.config.known_characters)
         return loaded
+
+    def to_state(self) -> StateTree:
+        """Return configuration, weights and vocabulary as JSON values and numpy arrays of the same bits."""
+        config = json.loads(self.config.to_json_string())
+        known = {"architectures": [ARCHITECTURE], "dtype": str(self.dtype).removeprefix("torch.")}
+        known["known_characters"] = self.vocabulary.known_characters
+        return {
+            "config": dict(sorted({**config, **known}.items())),
+            "model": _copies(self.state_dict()),
+            "tokens": list(self.vocabulary.tokens),
+        }
+
+    @classmethod
+    def from_state(cls, tree: StateTree) -> TinyLogBERT:
+        """Make the model of a state; raise CorruptStateError for weights that do not fit."""
+        config = TinyLogBERTConfig.from_dict(tree["config"])
+        with torch.device("meta"):  # no weight is drawn only to be replaced
+            model = cls(config, Vocabulary(tree["tokens"], config.known_characters))
+        try:
+            own = {id(array): tensor_of(array.copy()) for array in tree["model"].values()}
+            weights = {name: own[id(array)] for name, array in tree["model"].items()}  # what is tied stays tied
+            model.load_state_dict(weights, strict=True, assign=True)
+        except RuntimeError as error:
+            raise CorruptStateError(f"not the state of a TinyLogBERT ({error}): load another version") from None
+        model.tie_weights()
+        model.train(False)
+        return model
+
+    @classmethod
+    def arrangement(cls, tree: StateTree) -> Arrangement:
+        """Show a state as the folder that `save_pretrained` writes."""
+        return model_arrangement(tree)
 
     def get_input_embeddings(self) -> nn.Module:
         return self.encoder.words
@@ -205,21 +244,13 @@ def _pooled(hidden: Tensor, ids: Tensor, real: Tensor) -> Tensor:
     return torch.einsum("nlw,nl->nw", hidden, weights) / weights.sum(1, keepdim=True).clamp(min=1)
 
 
-def _write_vocabulary(folder: Path, vocabulary: Vocabulary, max_pieces: int) -> None:
-    names = {
-        "unk": UNK,
-        "mask": MASK,
-        "pad": PAD,
-        "cls": SPECIAL.index("[CLS]"),
-        "sep": SPECIAL.index("[SEP]"),
-    }
-    config = {
-        "tokenizer_class": "PreTrainedTokenizerFast",
-        "model_max_length": max_pieces,
-        "model_input_names": ["input_ids", "attention_mask"],
-        "clean_up_tokenization_spaces": False,
-        **{f"{name}_token": SPECIAL[number] for name, number in names.items()},
-    }
-    (folder / "vocab.txt").write_text("\n".join(vocabulary.tokens) + "\n", encoding="utf-8")
-    (folder / "tokenizer.json").write_text(vocabulary.tokenizer.to_str(pretty=True), encoding="utf-8")
-    (folder / "tokenizer_config.json").write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
+def _copies(tensors: dict[str, Tensor]) -> dict[str, AnyArray]:
+    """Copy tensors to arrays; those that share their memory share one copy."""
+    places = {name: (t.data_ptr(), t.dtype, t.shape, t.stride()) for name, t in tensors.items()}
+    copied = {places[name]: array_of(tensor).copy() for name, tensor in tensors.items()}
+    return {name: copied[place] for name, place in places.items()}
+
+
+# This module is imported only by who asks for a TinyLogBERT; from then on AutoModel knows it, too.
+AutoConfig.register(MODEL_TYPE, TinyLogBERTConfig, exist_ok=True)
+AutoModel.register(TinyLogBERTConfig, TinyLogBERT, exist_ok=True)

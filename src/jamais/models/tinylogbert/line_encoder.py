@@ -28,6 +28,7 @@ from jamais.types import CancelToken, Floats, Listener, StateTree, Vectors, sile
 if TYPE_CHECKING:
     from jamais.learning.checkpoints import Checkpoints
     from jamais.models.tinylogbert.encoder import Encoder, EncoderShape
+    from jamais.persistence.faces.arrangement import Arrangement
 
 _MOST_WINDOWS = 8  # a line of more pieces (8 x 126) is judged by its beginning
 _MOST_CHARACTERS = 16_384  # more than the windows can hold, but bounded before the tokenizer sees it
@@ -177,6 +178,17 @@ class LineEncoder:
             raise CorruptStateError(f"not the state of a LineEncoder ({error}): load another version") from None
         _check_shapes(settings, len(vocabulary), weights)
         return cls(settings, vocabulary, weights)
+
+    def to_state(self) -> StateTree:
+        """Return all that makes this encoder; the cache of vectors is none of it."""
+        return self.state_dict()
+
+    @classmethod
+    def arrangement(cls, tree: StateTree) -> Arrangement:
+        """Show a state as a folder that `TinyLogBERT.from_pretrained` and `AutoTokenizer` read."""
+        from jamais.models.tinylogbert.shown import encoder_arrangement
+
+        return encoder_arrangement(tree)
 
     def _vector(self, text: str) -> Vectors:
         with self._lock:

@@ -9,7 +9,16 @@
 Which part of a state goes where says an `Arrangement`; no class is known here.
 """
 
-from jamais.persistence.faces.folder.reading import open_sealed, read_folder, verify_folder
+from jamais.persistence.faces.folder.bare import warn_unsealed
+from jamais.persistence.faces.folder.reading import open_sealed, read_folder, steady, verify_folder
 from jamais.persistence.faces.folder.writing import replacing_folder, write_folder
 
-__all__ = ["open_sealed", "read_folder", "replacing_folder", "verify_folder", "write_folder"]
+__all__ = [
+    "open_sealed",
+    "read_folder",
+    "replacing_folder",
+    "steady",
+    "verify_folder",
+    "warn_unsealed",
+    "write_folder",
+]
