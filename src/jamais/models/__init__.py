@@ -5,15 +5,23 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from jamais.models.llm import LLM, Vocab
     from jamais.models.tinylogbert.hf import TinyLogBERT, TinyLogBERTConfig
 
-__all__ = ["TinyLogBERT", "TinyLogBERTConfig"]
+__all__ = ["LLM", "TinyLogBERT", "TinyLogBERTConfig", "Vocab"]
+
+_PLACES = {
+    "LLM": "jamais.models.llm",
+    "TinyLogBERT": "jamais.models.tinylogbert.hf",
+    "TinyLogBERTConfig": "jamais.models.tinylogbert.hf",
+    "Vocab": "jamais.models.llm",
+}
 
 
 def __getattr__(name: str) -> Any:
     # torch and transformers cost seconds of import: only somebody who asks for a network pays.
-    if name in __all__:
-        from jamais.models.tinylogbert import hf
+    if name not in _PLACES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
 
-        return getattr(hf, name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(_PLACES[name]), name)
