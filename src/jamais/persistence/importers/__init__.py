@@ -1,0 +1,1 @@
+"""How do other programs' files become state trees? One module per program, each read strictly."""
