@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from jamais import registry
-from jamais.errors import InputError
+from jamais.errors import DamagedVersionWarning, InputError
 from jamais.persistence import VersionStore
 from jamais.types import CancelToken, Listener, silent
 from jamais.watcher import Watcher, recipe_of
@@ -40,15 +41,20 @@ def fit(
     return watcher
 
 
-def load(path: str | Path, version: int | None = None) -> Watcher:
-    """Load a watcher: its newest good version, or the one asked for."""
+def load(path: str | Path, version: int | str | None = None) -> Watcher:
+    """Load a watcher: its newest good version, or the one asked for by number or name (`"production"`).
+
+    Where the newest is damaged, a DamagedVersionWarning says so and `watcher.warnings` keeps it.
+    """
     store = VersionStore(path)
     current = store.current  # before loading: what somebody saves meanwhile must not be overwritten unseen
     tree, info = store.load(version)
     watcher = Watcher(recipe_of(tree, info.kind), store, current)
     watcher.warnings = info.warnings
-    if version is not None and version != current:
-        watcher.note(f"from version {version}")
+    for warning in info.warnings:
+        warnings.warn(f"{path}: {warning}", DamagedVersionWarning, stacklevel=2)
+    if version is not None and info.number != current:
+        watcher.note(f"from version {info.number}")
     return watcher
 
 

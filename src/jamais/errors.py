@@ -65,5 +65,9 @@ class MissingExtraError(JamaisError, ImportError):
         super().__init__(f"{what} needs an optional dependency: pip install 'jamais[{extra}]'")
 
 
+class DamagedVersionWarning(UserWarning):
+    """The newest version is damaged; an older one was loaded instead."""
+
+
 class Cancelled(JamaisError):
     """The caller's cancel token was set; nothing was changed."""

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from jamais.errors import Cancelled, InputError, JamaisError, RefusedUpdateError, SettingsError, StateError
-from jamais.persistence import VersionInfo, VersionStore
+from jamais.persistence import Retention, VersionInfo, VersionStore
+from jamais.persistence.component import grafted
 from jamais.settings import microseconds
 from jamais.stream import Assembler, Scorer, Stream
 from jamais.types import CancelToken, Event, LearnReport, Listener, StateTree, silent
@@ -48,6 +49,10 @@ class Recipe(Protocol):
 
     def threshold(self) -> float:
         """The score from which a row is abnormal at the alarm rate."""
+        ...
+
+    def reconcile(self) -> None:
+        """Bring parts of different versions together, or raise StateError; only before first use."""
         ...
 
     def state_dict(self) -> StateTree: ...
@@ -140,19 +145,26 @@ class Watcher:
         """Say of each row of `data` what it is, what it is nearest to and where its score comes from."""
         return self._recipe.explain(data)
 
-    def save(self, path: str | Path | None = None) -> int:
+    def save(self, path: str | Path | None = None, *, refs: Sequence[str] = (), keep: Retention | None = None) -> int:
         """Commit what changed as one new version and give its number.
 
-        Raises StaleVersionError, and writes nothing, when somebody else has saved since.
+        The version takes over the names in `refs` (`["production"]`); `keep` then removes older versions. Raises
+        StaleVersionError, and writes nothing, when somebody else has saved since.
         """
         store, parent = self._store, self._version
-        if path is not None and (store is None or Path(path).resolve() != store.folder.resolve()):
+        if path is not None and (store is None or not store.lies_at(path)):
             store, parent = VersionStore(path), None
         if store is None:
             raise InputError("this watcher has no folder yet: save(path)")
         reason = "; ".join(self._reasons) or "saved again"
         version = store.commit(
-            self._recipe.state_dict(), reason=reason, kind=self.kind, metrics=self._metrics, parent=parent
+            self._recipe.state_dict(),
+            reason=reason,
+            kind=self.kind,
+            metrics=self._metrics,
+            parent=parent,
+            refs=refs,
+            keep=keep,
         )
         self._store, self._version = store, version
         self._reasons, self._metrics = [], {}
@@ -166,11 +178,22 @@ class Watcher:
         """List the saved versions, oldest first."""
         return self._stored().history()
 
-    def rollback(self, version: int) -> None:
-        """Make the content of an older version current; saving that is a new version."""
-        tree, info = self._stored().load(version)
-        self._recipe = recipe_of(tree, info.kind)
-        self._reasons = [f"rollback to version {version}"]
+    def rollback(self, version: int | str, only: str | None = None) -> None:
+        """Make the content of an older version current; saving that is a new version.
+
+        `version` is a number or a name (`"production"`). `only` takes one part back (`"meaning/memory"`,
+        `"calibration"`) and leaves the rest as it is; raises StateError where the two do not belong together, such
+        as a memory made with another encoder. Every file is compared with its sha256 first.
+        """
+        tree, info = self._stored().load(version, full=True)
+        if only is None:
+            self._recipe = recipe_of(tree, info.kind)
+            self._reasons = [f"rollback to version {info.number}"]
+            return
+        recipe = recipe_of(grafted(self._recipe.state_dict(), only, tree), info.kind)
+        recipe.reconcile()
+        self._recipe = recipe
+        self._reasons.append(f"rollback of {only} to version {info.number}")
 
     def note(self, reason: str, metrics: Mapping[str, float] | None = None) -> None:
         """Add a reason, and figures, to the version that is saved next."""

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import warnings
 from typing import TYPE_CHECKING
 
 import click
 
 from jamais.cli import told
-from jamais.errors import InputError
+from jamais.errors import DamagedVersionWarning, InputError
 
 if TYPE_CHECKING:
     from jamais.watcher import Watcher
@@ -18,7 +19,9 @@ def load(folder: str) -> Watcher:
     """Load the current version; say so on stderr where that is not the newest, because that one is damaged."""
     import jamais
 
-    watcher = jamais.load(folder)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DamagedVersionWarning)  # said below, in one line
+        watcher = jamais.load(folder)
     for warning in watcher.warnings:
         click.echo(f"jamais: {told.plain(warning)}", err=True)
     return watcher

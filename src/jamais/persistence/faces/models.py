@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 from jamais import registry
-from jamais.errors import CorruptStateError, InputError, JamaisError, StateError
+from jamais.errors import CorruptStateError, DamagedVersionWarning, InputError, JamaisError, StateError
 from jamais.persistence import digests
 from jamais.persistence.faces.arrangement import Arrangement
 from jamais.persistence.faces.binary import read_binary, write_binary
@@ -169,7 +169,7 @@ def _read(path: str | Path, face: Face, *, accept_edits: bool = False) -> tuple[
     if face is Face.STORE:
         tree, info = VersionStore(path).load()
         for warning in info.warnings:
-            warnings.warn(f"{path}: {warning}", stacklevel=4)
+            warnings.warn(f"{path}: {warning}", DamagedVersionWarning, stacklevel=4)
         return tree, info.kind
     if face is Face.JSON:
         from jamais.persistence.faces.json_face import read_json

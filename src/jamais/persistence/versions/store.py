@@ -65,6 +65,12 @@ class VersionStore:
         self._place = place or _place_of(folder)
         self._shelf = Shelf(self._place, self.folder)
 
+    def lies_at(self, folder: str | Path) -> bool:
+        """Say whether this is the store of that folder or address."""
+        if "://" in str(folder) or "://" in str(self._place):
+            return str(folder).rstrip("/") == str(self._place).rstrip("/")
+        return Path(folder).resolve() == self.folder.resolve()
+
     @property
     def current(self) -> int | None:
         """The newest version whose manifest and file sizes are right; None if there is none."""

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from jamais.detectors.calibration import Calibration
-from jamais.errors import InputError
+from jamais.errors import InputError, StateError
 from jamais.memory.cover import CoverMemory
 from jamais.models.tinylogbert.line_encoder import LineEncoder
 from jamais.models.tone import Tone
@@ -247,6 +247,16 @@ class LogRecipe:
         new.confirmed, new.quarantine = self.confirmed.copy(), self.quarantine.copy()
         new._meaning = self.meaning.copy()
         return new
+
+    def reconcile(self) -> None:
+        """Bring parts of different versions together; raise StateError when they cannot be."""
+        counted, known = len(self.unit.rarity.counts), len(self.parser)
+        if counted > known:
+            raise StateError(
+                f"{counted} templates are counted, this parser knows {known}: numbers would change their meaning; "
+                "roll back the whole instead"
+            )
+        self.meaning.reconcile(known)
 
     def state_dict(self) -> StateTree:
         return {

@@ -10,6 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from jamais.detectors.knn import KNN
+from jamais.errors import StateError
 from jamais.memory.cover import CoverMemory
 from jamais.models.tinylogbert.line_encoder import LineEncoder
 from jamais.models.tone import Tone
@@ -123,6 +124,21 @@ class Meaning:
     def _leave_one_out(self) -> Floats:
         # One neighbour more than asked for: each remembered row is nearest to itself.
         return self._knn(self.n_neighbors + 1).nearest(self.memory.rows)[0][:, -1]
+
+    def reconcile(self, n_templates: int) -> None:
+        """Let go of exemplars that the memory no longer has; raise StateError for vectors of another encoder."""
+        if self.memory.encoder_digest not in ("", self.encoder.digest):
+            raise StateError(
+                f"the memory was made with encoder {self.memory.encoder_digest[:12]}, this one is "
+                f"{self.encoder.digest[:12]}: roll back both, or the whole"
+            )
+        alive = set(self.memory.ids.tolist())
+        self.owners = {
+            exemplar: template
+            for exemplar, template in self.owners.items()
+            if exemplar in alive and template < n_templates
+        }
+        self.distances = np.sort(self._leave_one_out())
 
     def copy(self) -> Meaning:
         """Copy the memory; the encoder is shared, as nothing changes it."""
