@@ -11,7 +11,7 @@ import pytest
 from tests.reference.small_log import GROUP_BY, TINY, normal, today
 
 import jamais
-from jamais.errors import CorruptStateError, InputError, SettingsError, StateError
+from jamais.errors import CorruptStateError, DamagedVersionWarning, InputError, SettingsError, StateError
 from jamais.types import Event
 
 LINES = normal(60)
@@ -143,11 +143,25 @@ def test_what_cannot_be_loaded_says_why(tmp_path: Path) -> None:
     fit(LINES, out=tmp_path / "app")
     with pytest.raises((InputError, StateError)):
         jamais.load(tmp_path / "app", version=7)
-    state = next((tmp_path / "app" / "versions").glob("*/state.json"))
-    state.chmod(0o644)
+    state = next((tmp_path / "app" / "objects").glob("*.json"))
     state.write_bytes(state.read_bytes().replace(b"0", b"1", 1))
     with pytest.raises(CorruptStateError):
         jamais.load(tmp_path / "app", version=1)
+
+
+def test_a_damaged_newest_version_is_stepped_over_aloud(tmp_path: Path) -> None:
+    watcher = fit(LINES, out=tmp_path / "app")
+    watcher.set_alarm_rate(0.05)
+    watcher.save()
+    manifest = tmp_path / "app" / "versions" / "0002.json"
+    manifest.write_bytes(manifest.read_bytes()[:-40])
+    with pytest.warns(DamagedVersionWarning) as said:
+        older = jamais.load(tmp_path / "app")
+    assert older.alarm_rate == pytest.approx(0.001)
+    assert ["version 2 is damaged" in str(said[0].message), "version 1 was loaded" in str(said[1].message)] == [
+        True
+    ] * 2
+    assert older.warnings == tuple(str(one.message).split(": ", 1)[1] for one in said)
 
 
 def test_a_path_that_is_not_there_is_told(tmp_path: Path) -> None:

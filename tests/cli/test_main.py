@@ -6,7 +6,6 @@ import ast
 import os
 import resource
 import signal
-import stat
 import subprocess
 import sys
 from collections.abc import Callable
@@ -138,13 +137,12 @@ def test_too_few_records_are_fatal(tmp_path: Path, normal: Path) -> None:
 
 
 def test_a_damaged_watcher_is_fatal_and_verify_finds_it(watcher: Path, normal: Path) -> None:
-    state = watcher / "versions" / "0001" / "state.json"
-    state.chmod(state.stat().st_mode | stat.S_IWUSR)
-    state.write_bytes(state.read_bytes().replace(b"rows", b"cows", 1))
+    state = next(path for path in (watcher / "objects").glob("*.json") if b'"settings"' in path.read_bytes())
+    state.write_bytes(state.read_bytes().replace(b'"settings"', b'"sittings"', 1))
     assert "not the bytes that were written" in one_line(shell("score", watcher, normal))
     done = shell("verify", watcher)
     assert done.returncode == 1
-    assert "state.json" in done.stdout
+    assert state.name in done.stdout
 
 
 def test_ctrl_c_while_fitting_changes_nothing(tmp_path: Path, child: Callable[..., Any]) -> None:

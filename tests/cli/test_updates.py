@@ -236,10 +236,8 @@ def test_that_an_older_version_is_used_is_said(
     arguments: list[str], watcher: Path, normal: Path, child: Any, typed: Any
 ) -> None:
     assert typed("rollback", watcher, "1").code == 0
-    state = watcher / "versions" / "0002" / "state.json"
-    damaged = state.read_bytes().replace(b"rows", b"cows", 1)
-    state.unlink()  # versions share files
-    state.write_bytes(damaged)
+    manifest = watcher / "versions" / "0002.json"
+    manifest.write_bytes(manifest.read_bytes().replace(b"rollback", b"fallback", 1))
     names = {"W": watcher, "D": normal}
     said = child(*[names.get(one, one) for one in arguments]).end()
     assert said.code == 0
