@@ -15,7 +15,7 @@ from jamais.persistence import digests, files
 from jamais.persistence.dtypes import NAMES, AnyArray, as_bytes, empty
 from jamais.persistence.faces.folder.manifest import ArrayEntry, FileEntry
 from jamais.persistence.faces.folder.torch_file import read_torch, write_torch
-from jamais.persistence.tensor_file import MAX_HEADER_BYTES, TensorFile, write_tensors
+from jamais.persistence.tensor_file import MAX_HEADER_BYTES, MAX_TENSORS, TensorFile, write_tensors
 
 _NEW = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _BLOCK_BYTES = 4 * 1024 * 1024
@@ -80,6 +80,8 @@ def unsealed_arrays(path: Path) -> dict[str, AnyArray]:
     if path.suffix == ".npy":
         return {"": read_npy(path)}
     with TensorFile.open(path, sealed=False) as opened:
+        if len(opened.entries) > MAX_TENSORS:
+            raise CorruptStateError(f"{path}: {len(opened.entries)} arrays, at most {MAX_TENSORS} are read")
         return {name: opened.read(name) for name in opened.entries}
 
 
@@ -177,7 +179,7 @@ def _size(path: Path) -> int:
 
 def fits_npy(array: AnyArray) -> bool:
     """Tell whether numpy has a word for the dtype: it has none for bfloat16 and float8."""
-    return array.dtype in NAMES and array.dtype.kind != "V"
+    return array.dtype in NAMES and array.dtype.isbuiltin == 1
 
 
 def write_npy(handle: int, array: AnyArray) -> None:

@@ -163,6 +163,8 @@ def _from_body(body: Mapping[str, Any]) -> Manifest:
 
 def _checked(manifest: Manifest) -> Manifest:
     """Refuse what no writer writes: arrays in unlisted files, two in one place, more bytes than a file has."""
+    if len(manifest.arrays) > MAX_TENSORS or len(manifest.files) > MAX_FILES:
+        raise ValueError(f"{len(manifest.arrays)} arrays in {len(manifest.files)} files")
     places = {(entry.file, entry.name) for entry in manifest.arrays.values()}
     if len(places) != len(manifest.arrays):
         raise ValueError("two arrays lie in one place")

@@ -66,7 +66,7 @@ def tensor_of(array: AnyArray) -> torch.Tensor:
     flat = np.asarray(array, order="C")
     if not flat.flags.writeable:
         flat = flat.copy()
-    if array.dtype.kind != "V":
+    if array.dtype.isbuiltin == 1:
         return torch.from_numpy(flat)
     return torch.from_numpy(flat.view(f"i{array.itemsize}")).view(getattr(torch, name))
 
@@ -83,7 +83,7 @@ def array_of(tensor: torch.Tensor) -> AnyArray:
     if name not in known:
         raise StateError(f"a tensor of dtype {name} is kept nowhere: use {', '.join(known)}")
     plain = plain.resolve_conj().resolve_neg()
-    if known[name].kind != "V":
+    if known[name].isbuiltin == 1:
         made: AnyArray = plain.numpy()
         return made
     bits = plain.view({1: torch.int8, 2: torch.int16}[plain.element_size()])

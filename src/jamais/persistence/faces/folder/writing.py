@@ -214,11 +214,22 @@ def _replace(work: Path, target: Path) -> None:
     except OSError as error:
         if os.lstat(target).st_ino != new:
             raise
-        files.sync_folder(target.parent)  # that it is in its place must be on the disk; the rest is only tidying
-        warnings.warn(f"saved {target}, but the older one cannot be removed: {error}", stacklevel=2)
+        _confirm(target, error)
     if here is not None and (here == target or target in here.parents):
         with suppress(OSError):
             os.chdir(here)  # the folder of this process has been replaced under it
+
+
+def _confirm(target: Path, error: OSError) -> None:
+    """The new folder is in its place: all that can be wrong is that the disk may not know, or old files are left."""
+    try:
+        files.sync_folder(target.parent)
+    except OSError:
+        raise StateError(
+            f"saved to {target}, but the disk does not confirm it ({error.strerror}): after a power failure "
+            "the older state may be there again; save once more"
+        ) from error
+    warnings.warn(f"saved to {target}, but the older state beside it cannot be removed: {error}", stacklevel=2)
 
 
 def _working_folder() -> Path | None:
