@@ -142,11 +142,7 @@ class TensorFile:
 
 
 def _blocks(array: AnyArray) -> Iterator[memoryview]:
-    """Give the bytes of an array in pieces; of an array that does not lie in row order only a piece is copied."""
-    if not array.flags.c_contiguous and array.nbytes > _BLOCK_BYTES:
-        for part in array:
-            yield from _blocks(part)
-        return
+    """Give the bytes of an array in pieces that a cache of the processor holds."""
     whole = as_bytes(array)
     for start in range(0, len(whole), _BLOCK_BYTES):
         yield whole[start : start + _BLOCK_BYTES]
