@@ -92,8 +92,8 @@ class Checkpoints:
         except InputError:  # no store yet
             return None
         tree, info = self._store.load()
-        for warning in info.warnings:
-            warnings.warn(f"checkpoints: {warning}", stacklevel=2)
+        if info.warnings:
+            warnings.warn(f"checkpoints: {'; '.join(info.warnings)}", stacklevel=2)
         if info.kind != KIND:
             raise StateError(
                 f"version {info.number} is of kind {info.kind[:40]!r}, not a checkpoint: give training its own folder"
