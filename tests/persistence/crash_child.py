@@ -1,6 +1,6 @@
 """What is on the disk when a commit is killed, refused or raced? Run as a program by test_crash.py.
 
-crash_child.py kill BASE OUT      for n = 1, 2, …: copy BASE to OUT/n, commit NEW there, SIGKILL at step n
+crash_child.py kill BASE OUT WHAT  for n = 1, 2, …: copy BASE to OUT/n, do WHAT there, SIGKILL at step n
 crash_child.py limit STORE BYTES  commit under RLIMIT_FSIZE
 crash_child.py stranger STORE     commit as a user who may not write there
 crash_child.py race STORE ROUNDS  two processes commit on the same parent at the same moment
@@ -19,11 +19,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.random
-import safetensors.numpy  # noqa: F401  these now: a user without rights may not be able to import them later
+import numpy.random  # now: a user without rights may not be able to import it later
 
 from jamais.errors import JamaisError, StaleVersionError
-from jamais.persistence import VersionStore
+from jamais.persistence import Retention, VersionStore
 
 STEPS = ["open", "write", "fsync", "rename", "link", "mkdir", "unlink", "rmdir", "close"]
 
@@ -62,7 +61,26 @@ def patched(step: Callable[[str], None]) -> None:
         setattr(os, name, write if name == "write" else wrap(name, getattr(os, name)))
 
 
-def kill(base: Path, out: Path) -> None:
+def commit(store: VersionStore, parent: int | None) -> None:
+    store.commit(tree(2), reason="new", kind="logs", parent=parent)
+
+
+def commit_and_tidy(store: VersionStore, parent: int | None) -> None:
+    store.commit(tree(2), reason="new", kind="logs", parent=parent, refs=["best", "stable"], keep=Retention(latest=1))
+
+
+def promote(store: VersionStore, parent: int | None) -> None:
+    store.promote("best", parent, reason="it is")
+
+
+def tidy(store: VersionStore, parent: int | None) -> None:
+    store.gc(Retention(latest=1))
+
+
+WORKS = {one.__name__: one for one in (commit, commit_and_tidy, promote, tidy)}
+
+
+def kill(base: Path, out: Path, work: str) -> None:
     n = 0
     while True:
         n += 1
@@ -81,7 +99,7 @@ def kill(base: Path, out: Path) -> None:
             opened = VersionStore(store)
             parent = opened.current
             patched(step)
-            opened.commit(tree(2), reason="new", kind="logs", parent=parent)
+            WORKS[work](opened, parent)
             os._exit(0)
         _, status = os.waitpid(child, 0)
         if status == 0:
@@ -135,7 +153,7 @@ def _racer(store: Path, parent: int | None, start: Any, seed: int) -> None:
 if __name__ == "__main__":
     mode, first, *rest = sys.argv[1:]
     if mode == "kill":
-        kill(Path(first), Path(rest[0]))
+        kill(Path(first), *map(Path, rest[:1]), rest[1])
     elif mode == "limit":
         limit(Path(first), int(rest[0]))
     elif mode == "stranger":

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import errno
 import os
+import random
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
 from typing import Any
 
@@ -64,7 +67,7 @@ def test_a_commit_killed_at_any_step_leaves_the_old_version_or_the_new_one(base:
     # As left by an earlier crash, so that the steps that clean it up are killed too.
     (base / "versions" / ".tmp-0002.json").write_text("{")
     (base / "objects" / ".tmp-0123456789abcdef").write_text("{")
-    run_child("kill", base, tmp_path / "out")
+    run_child("kill", base, tmp_path / "out", "commit")
     crashed = sorted((tmp_path / "out").iterdir())
     found = []
     for store in crashed:
@@ -82,7 +85,7 @@ def test_a_commit_killed_at_any_step_leaves_the_old_version_or_the_new_one(base:
 
 def test_a_first_commit_killed_at_any_step_leaves_nothing_or_the_version(tmp_path: Path) -> None:
     (tmp_path / "out").mkdir()
-    run_child("kill", tmp_path / "no base", tmp_path / "out")
+    run_child("kill", tmp_path / "no base", tmp_path / "out", "commit")
     found = []
     for store in sorted((tmp_path / "out").iterdir()):
         try:
@@ -94,6 +97,60 @@ def test_a_first_commit_killed_at_any_step_leaves_nothing_or_the_version(tmp_pat
         goes_on(store)
     assert found == sorted(found)
     assert set(found) == {0, 1}
+
+
+def three_versions(folder: Path) -> VersionStore:
+    store = VersionStore(folder)
+    for number in (1, 3, 2):
+        store.commit(tree(number), reason="old", kind="logs", parent=store.current)
+    store.promote("best", 2)
+    return store
+
+
+@pytest.mark.slow
+def test_names_and_tidying_killed_at_any_step_leave_all_that_is_needed(tmp_path: Path) -> None:
+    """Version 3 (of tree 2) and `best` (version 2, of tree 3) must survive whatever is interrupted."""
+    for work in ("commit_and_tidy", "promote", "tidy"):
+        base = tmp_path / work
+        three_versions(base / "base")
+        run_child("kill", base / "base", base / "out", work)
+        crashed = [VersionStore(path) for path in sorted((base / "out").iterdir())]
+        assert len(crashed) > 5
+        seen = set()
+        for store in crashed:
+            names = store.refs()
+            seen.add((names["best"], names["last"], len(store.history())))
+            assert store.verify() == [], work
+            assert same(store.load()[0], tree(2))
+            assert same(store.load("best")[0], tree(3 if names["best"] == 2 else 2))
+            store.promote("probe", reason="the log is mended by the next move")
+            logged = {(move.name, move.version) for move in store.log()}
+            assert {(name, number) for name, number in store.refs().items() if name != "last"} <= logged
+            swept = store.gc()
+            assert store.verify() == []
+            assert store.gc().objects == (), swept
+            goes_on(store.folder)
+        assert len(seen) > 1, "some were stopped before the change, some after"
+
+
+@pytest.mark.slow
+def test_a_commit_killed_at_random_moments_leaves_the_old_version_or_the_new_one(base: Path) -> None:
+    pick, store = random.Random(0), VersionStore(base)
+    outcomes = set()
+    for _ in range(60):
+        before = store.current
+        child = os.fork()
+        if child == 0:
+            store.commit(crash_child.tree(before or 0), reason="killed", kind="logs", parent=before)
+            os._exit(0)
+        time.sleep(pick.random() * 0.02)
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+        outcomes.add((store.current or 0) - (before or 0))
+        assert store.verify() == []
+        assert store.load()[1].warnings == ()
+    assert outcomes == {0, 1}
+    goes_on(base)
 
 
 @pytest.mark.parametrize("size", [0, 100, 5_000, 72_850])

@@ -13,7 +13,7 @@ from crash_child import tree
 from power_model import Disk, write_out
 
 from jamais.errors import InputError
-from jamais.persistence import VersionStore
+from jamais.persistence import Retention, VersionStore
 
 
 def reachable(root: Path, work: Any) -> tuple[list[Any], list[Any]]:
@@ -75,6 +75,32 @@ def test_every_state_a_power_loss_can_leave_is_the_old_version_or_the_new_one(tm
     assert found == {"none" if first else "version 1", f"version {number}"}
     assert {outcome(state, tmp_path / "crashed", first) for state in after} == {f"version {number}"}
     assert len(states) > 10
+
+
+def test_names_and_tidying_survive_a_power_loss(tmp_path: Path) -> None:
+    root = tmp_path / "disk"
+    root.mkdir()
+    store = VersionStore(root / "app")
+    for number in (1, 3):
+        store.commit(tree(number), reason="old", kind="logs", parent=store.current)
+    store.promote("best", 1)
+
+    def change() -> None:
+        store.commit(tree(2), reason="new", kind="logs", parent=2, refs=["best"], keep=Retention(latest=1))
+
+    states, after = reachable(root, change)
+    found = set()
+    for state in [*states, *after]:
+        write_out(state, tmp_path / "crashed")
+        crashed = VersionStore(tmp_path / "crashed" / "app")
+        assert crashed.verify() == []
+        names = crashed.refs()
+        assert same(crashed.load("best")[0], tree({1: 1, 3: 2}[names["best"]]))
+        found.add((names["best"], names["last"], tuple(info.number for info in crashed.history())))
+        shutil.rmtree(tmp_path / "crashed")
+    assert (1, 2, (1, 2)) in found
+    assert (3, 3, (3,)) in found
+    assert len(states) > 20
 
 
 @pytest.mark.parametrize("forgotten", ["files", "folders"])

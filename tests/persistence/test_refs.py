@@ -1,0 +1,110 @@
+"""Do names of versions move as asked, tell their history, and protect what they name?"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from jamais.errors import CorruptStateError, InputError
+from jamais.persistence import VersionStore
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> VersionStore:
+    made = VersionStore(tmp_path / "app")
+    for number in (1, 2, 3):
+        made.commit(
+            {"n": number, "w": np.full(9, number)}, reason=f"step {number}", kind="any", parent=number - 1 or None
+        )
+    return made
+
+
+def test_a_name_moves_and_the_log_tells_who_moved_it_when_and_why(store: VersionStore) -> None:
+    assert store.refs() == {"last": 3}
+    first = store.promote("production", 1, reason="quiet for a week")
+    store.promote("production", 3, reason="knows the new release")
+    assert store.refs() == {"production": 3, "last": 3}
+    assert [(move.before, move.version, move.why) for move in store.log()] == [
+        (None, 1, "quiet for a week"),
+        (1, 3, "knows the new release"),
+    ]
+    assert first.time.endswith("Z")
+    assert "@" in first.who
+    assert store.load("production")[0]["n"] == 3
+    assert store.info("production").refs == ("production",)
+    assert [info.refs for info in store.history()] == [(), (), ("production",)]
+
+
+def test_a_commit_takes_names_over(store: VersionStore) -> None:
+    store.promote("best", 2)
+    store.commit({"n": 4}, reason="better", kind="any", parent=3, refs=["best", "stable"])
+    assert store.refs() == {"best": 4, "stable": 4, "last": 4}
+    assert store.log()[-1].why == "better"
+
+
+def test_a_name_is_taken_away_and_the_log_keeps_that(store: VersionStore) -> None:
+    store.promote("pin", 1)
+    assert store.unname("pin", reason="no longer needed").version is None
+    assert store.refs() == {"last": 3}
+    assert [(move.name, move.version) for move in store.log()] == [("pin", 1), ("pin", None)]
+    with pytest.raises(InputError, match="no version called 'pin'; it has last"):
+        store.unname("pin")
+    store.promote("pin", 2)
+    assert store.refs() == {"pin": 2, "last": 3}
+
+
+@pytest.mark.parametrize("name", ["last", "log", "", "7", "a/b", "../x", "a b", "-x", ".x", "x" * 80, "ü", "a\n"])
+def test_some_words_cannot_be_names(store: VersionStore, name: str) -> None:
+    with pytest.raises(InputError, match="cannot name a version"):
+        store.promote(name, 1)
+    with pytest.raises(InputError, match="cannot name a version"):
+        store.commit({}, reason="", kind="any", parent=3, refs=[name])
+    assert store.current == 3
+    assert store.refs() == {"last": 3}
+
+
+def test_a_damaged_version_gets_no_name(store: VersionStore) -> None:
+    store.promote("production", 1)
+    for path in (store.folder / "objects").iterdir():
+        data = bytearray(path.read_bytes())
+        data[20] ^= 1  # in the header of a safetensors file, which loading does not need: only sha256 tells
+        path.write_bytes(data)
+    with pytest.raises(CorruptStateError, match="version 3 is damaged, production was not moved"):
+        store.promote("production", 3)
+    assert store.refs()["production"] == 1
+
+
+def test_unknown_versions_and_names_are_told(store: VersionStore) -> None:
+    with pytest.raises(InputError, match="no version 9; the newest are 1, 2, 3"):
+        store.promote("production", 9)
+    with pytest.raises(InputError, match="no version called 'best'; it has last"):
+        store.load("best")
+    assert store.load("last")[0]["n"] == 3
+    assert store.load("2")[0]["n"] == 2
+
+
+def test_a_line_torn_by_a_power_cut_is_left_out_and_the_next_move_mends_the_log(store: VersionStore) -> None:
+    store.promote("best", 1)
+    store.promote("best", 2)
+    path = store.folder / "refs" / "log.jsonl"
+    path.write_bytes(path.read_bytes()[:-20])
+    assert [move.version for move in store.log()] == [1]
+    store.promote("best", 3)
+    assert [(move.before, move.version) for move in store.log()] == [(None, 1), (1, 2), (2, 3)]
+    for line in path.read_text().splitlines():
+        assert line.startswith("{"), "each move has a line of its own"
+
+
+@pytest.mark.parametrize(
+    "text", ["", "{}", "[1]", '{"version": 1}', "\xff", json.dumps({"name": "best", "version": "1"})]
+)
+def test_a_damaged_name_keeps_nobody_from_reading_and_says_so_when_asked_for(store: VersionStore, text: str) -> None:
+    store.promote("best", 1)
+    (store.folder / "refs" / "best.json").write_text(text)
+    assert store.load()[0]["n"] == 3
+    assert len(store.history()) == 3
+    with pytest.raises(CorruptStateError, match=r"best\.json"):
+        store.load("best")
