@@ -4,6 +4,7 @@ import signal
 import threading
 from collections.abc import Callable
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ import torch
 
 from jamais.errors import Cancelled, InputError, SettingsError, StateError
 from jamais.models import LLM, Vocab
+from jamais.models.llm import training
 from jamais.models.llm.adam import Adam
 from jamais.models.llm.network import drop, position_table
 from jamais.models.llm.training import generator_for
@@ -122,6 +124,36 @@ def test_ctrl_c_in_the_middle_of_an_update_waits_for_its_end(monkeypatch: pytest
     assert same(resumed.to_state(), whole.to_state())
 
 
+def test_a_second_ctrl_c_does_not_wait_and_what_it_tears_is_never_saved(monkeypatch: pytest.MonkeyPatch) -> None:
+    llm, lerp, calls = small(), torch.Tensor.lerp_, []
+
+    def interrupted(self: torch.Tensor, *arguments: object) -> object:
+        calls.append(1)
+        if len(calls) == 3 * 27 + 13:
+            signal.raise_signal(signal.SIGINT)
+            signal.raise_signal(signal.SIGINT)
+        return lerp(self, *arguments)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(torch.Tensor, "lerp_", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        llm.train(TEXTS, 4, 0.003, batch_size=2)
+    assert len(calls) == 3 * 27 + 13
+    for call in (llm.to_state, lambda: llm.train(TEXTS, 1, 0.003), lambda: llm.predict("a")):
+        with pytest.raises(StateError, match="in the middle of an update: load the last save"):
+            call()
+
+
+def test_bits_do_not_depend_on_the_callers_threads() -> None:
+    one, other = small(), small()
+    one.train(TEXTS, 3, 0.003)
+    torch.set_num_threads(2)
+    seen: list[int] = []
+    other.train(TEXTS, 3, 0.003, on_event=lambda _: seen.append(torch.get_num_threads()))
+    assert set(seen) == {1}
+    assert torch.get_num_threads() == 2
+    assert same(one.to_state(), other.to_state())
+
+
 def test_ctrl_c_in_the_very_last_step_is_not_lost() -> None:
     llm = small()
     with pytest.raises(KeyboardInterrupt):
@@ -174,6 +206,46 @@ def test_chance_comes_from_the_seed_and_from_nowhere_else() -> None:
     other = small(seed=6)
     other.train(TEXTS, 2, 0.003, batch_size=2)
     assert not same(other.to_state()["model"], states[0]["model"])
+
+
+def test_every_step_and_every_epoch_has_chance_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[tuple[int, str, int]] = []
+
+    def recorded(*purpose: Any) -> torch.Generator:
+        asked.append(purpose)
+        return generator_for(*purpose)
+
+    monkeypatch.setattr(training, "generator_for", recorded)
+    small(seed=9).train(TEXTS, 3, 0.003, batch_size=2)
+    assert [number for _, purpose, number in asked if purpose == "dropout"] == list(range(9))
+    assert [number for _, purpose, number in asked if purpose == "order"] == list(range(3))
+    assert {seed for seed, _, _ in asked} == {9}
+    drawn = {torch.rand(4, generator=generator_for(*purpose)).numpy().tobytes() for purpose in asked}
+    assert len(drawn) == len(asked)
+
+
+def test_training_does_what_a_plain_loop_with_torchs_parts_does() -> None:
+    llm, twin = small(dropout=0.0), small(dropout=0.0)
+    losses = llm.train(TEXTS, 2, 0.01, batch_size=2)
+    adam = torch.optim.Adam(twin.network.parameters(), lr=0.01)
+    texts = [torch.tensor([2, *twin.vocab.encode(text), 3]) for text in TEXTS]
+    expected = []
+    for epoch in range(2):
+        order = torch.randperm(5, generator=generator_for(0, "order", epoch)).tolist()
+        sums = []
+        for batch in (order[:2], order[2:4], order[4:]):
+            logits = torch.cat([twin.network(texts[i][None, :-1])[0] for i in batch])
+            loss = torch.nn.functional.cross_entropy(logits, torch.cat([texts[i][1:] for i in batch]), reduction="sum")
+            adam.zero_grad()
+            (loss / len(logits)).backward()
+            norm = torch.nn.utils.clip_grad_norm_(twin.network.parameters(), 1.0)
+            assert norm > 1.0
+            adam.step()
+            sums.append((loss.item(), len(logits)))
+        expected.append(sum(loss for loss, _ in sums) / sum(n for _, n in sums))
+    assert losses == pytest.approx(expected, rel=1e-4)
+    for mine, other in zip(llm.network.parameters(), twin.network.parameters(), strict=True):
+        torch.testing.assert_close(mine, other, rtol=1e-3, atol=1e-4)
 
 
 def test_the_order_changes_from_epoch_to_epoch_and_with_it_the_path() -> None:
@@ -298,8 +370,9 @@ def test_what_cannot_be_trained_is_refused() -> None:
     for error, message, arguments in refused:
         with pytest.raises(error, match=message):
             llm.train(*arguments)  # type: ignore[arg-type]
-    with pytest.raises(SettingsError, match="batch_size must be"):
-        llm.train(TEXTS, 1, 0.1, batch_size=0)
+    for name in ("batch_size", "threads"):
+        with pytest.raises(SettingsError, match=f"{name} must be a whole number of at least 1, got 0"):
+            llm.train(TEXTS, 1, 0.1, **{name: 0})  # type: ignore[arg-type]
     with pytest.raises(InputError, match="predict wants a text"):
         llm.predict(["a"])  # type: ignore[arg-type]
     assert same(llm.to_state(), before)

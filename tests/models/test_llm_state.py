@@ -91,7 +91,7 @@ def test_arrays_that_may_not_be_written_to_are_read(recwarn: pytest.WarningsReco
     assert not recwarn.list
 
 
-@pytest.mark.parametrize("cut_after", [0, 7])
+@pytest.mark.parametrize("cut_after", [pytest.param(0, marks=pytest.mark.slow), 7])
 def test_a_new_process_goes_on_bit_for_bit(tmp_path: Path, cut_after: int) -> None:
     whole = trained(6)
     if cut_after:

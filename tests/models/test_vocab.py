@@ -111,6 +111,10 @@ def test_runs_are_cut_at_least_cost_as_trying_every_way_does(run: str, known: se
     assert cost(found) == min(map(cost, ways))
 
 
+def test_of_equally_short_ways_the_longest_first_word_wins() -> None:
+    assert fewest("ABCD", {"A", "AB", "BCD", "CD"}, [1, 2, 3]) == ["AB", "CD"]
+
+
 def test_a_long_run_and_a_long_word_cost_no_more_than_their_length() -> None:
     vocab = Vocab(["中" * 5000, "中国"])
     assert vocab.decode(vocab.encode("中国" * 20_000)) == "中国" * 20_000

@@ -32,6 +32,8 @@ class Adam:
         self.betas = betas
         self.eps = eps
         self.moments: dict[str, Moments] = {}
+        self.torn = False
+        """Whether an update was left half done: weights, moments and counters are then not of one moment."""
 
     @torch.no_grad()
     def step(self, learning_rate: float) -> None:

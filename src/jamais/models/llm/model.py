@@ -8,6 +8,7 @@ from collections.abc import Iterable
 import torch
 
 from jamais.errors import InputError, SettingsError, StateError
+from jamais.learning.threads import cpu_threads
 from jamais.models.llm import state
 from jamais.models.llm.adam import Adam
 from jamais.models.llm.network import LLMConfig, Network
@@ -90,20 +91,23 @@ class LLM:
         learning_rate: float,
         *,
         batch_size: int = 16,
+        threads: int = 1,
         on_event: Listener = silent,
         cancel: CancelToken | None = None,
     ) -> list[float]:
         """Learn `texts` for `epochs` more epochs at a constant rate; return the mean loss of each.
 
         Optimizer, order and chance go on where the last call ended: 50 and 50 epochs are 100. A text
-        longer than `max_length` is learned in pieces, nothing of it is left out. After Cancelled or Ctrl-C the model
-        stands between two steps: save it, and a call with the same texts first completes the epoch that was
-        begun, which then counts as one of its `epochs`.
+        longer than `max_length` is learned in pieces, nothing of it is left out. After Cancelled, Ctrl-C or SIGTERM the
+        model stands between two steps: save it, and a call with the same texts first completes the epoch that was
+        begun, which then counts as one of its `epochs`. (A second Ctrl-C does not wait for the step; a model that was
+        left inside one says so and refuses to be saved.) `threads` are those of torch; another number moves the
+        last bits, and more than idle processors wait for each other.
 
-        Raise InputError without texts, SettingsError for a rate, epochs or batch size that make no sense or when
-        the loss is no longer finite (the weights are then those before that step), Cancelled when `cancel` is set.
+        Raise InputError without texts, SettingsError for a rate, epochs, batch size or threads that make no sense or
+        when the loss is no longer finite (the weights are then those before that step), Cancelled when `cancel` is set.
         """
-        plan = Plan(epochs, learning_rate, batch_size)
+        plan = Plan(epochs, learning_rate, batch_size, threads)
         before = self.epochs
         rows = self._rows(texts)
         train(
@@ -126,10 +130,10 @@ class LLM:
         """
         if not isinstance(text, str):
             raise InputError(f"predict wants a text, got {type(text).__name__}")
-        self._same_vocabulary()
+        self._must_be_whole()
         ids = [BOS, *self.vocab.encode(text)]
         begin = len(ids)
-        with torch.no_grad():
+        with torch.no_grad(), cpu_threads(1):
             while len(ids) < begin + max_tokens:
                 logits = self.network(torch.tensor([ids[-self.config.max_length :]]))[0, -1]
                 # A text never holds a special token, except its end.
@@ -142,7 +146,7 @@ class LLM:
 
     def to_state(self) -> StateTree:
         """Copy everything that is needed to go on: weights, moments, counters, vocabulary."""
-        self._same_vocabulary()
+        self._must_be_whole()
         config = dataclasses.asdict(self.config)
         del config["n_tokens"]  # the vocabulary says it
         return {
@@ -177,7 +181,7 @@ class LLM:
         """Turn texts into rows of at most max_length + 1 ids; neighbours of one text share their border token."""
         if isinstance(texts, str):
             raise InputError("train wants a list of texts, got one str: put it in a list")
-        self._same_vocabulary()
+        self._must_be_whole()
         length = self.config.max_length
         rows = []
         for number, text in enumerate(texts):
@@ -190,9 +194,11 @@ class LLM:
             raise InputError("there is nothing to train on: give at least one text that is not empty")
         return rows
 
-    def _same_vocabulary(self) -> None:
+    def _must_be_whole(self) -> None:
         if len(self.vocab) != self.config.n_tokens:
             raise StateError(
                 f"the vocabulary has {len(self.vocab)} words, the network knows {self.config.n_tokens}: "
                 f"add words before the model is made"
             )
+        if self._optimizer.torn:
+            raise StateError("training was broken off in the middle of an update: load the last save and go on from it")

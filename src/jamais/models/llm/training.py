@@ -8,18 +8,17 @@ from __future__ import annotations
 
 import hashlib
 import math
-import signal
-import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-from jamais.errors import Cancelled, SettingsError
+from jamais.errors import SettingsError
+from jamais.learning.stopping import stop_at_step_boundary
+from jamais.learning.threads import cpu_threads
 from jamais.models.llm.adam import Adam
 from jamais.models.llm.network import Network
 from jamais.models.llm.vocab import PAD
@@ -73,9 +72,10 @@ class Plan:
     epochs: int
     learning_rate: float
     batch_size: int
+    threads: int
 
     def __post_init__(self) -> None:
-        for name, least in (("epochs", 0), ("batch_size", 1)):
+        for name, least in (("epochs", 0), ("batch_size", 1), ("threads", 1)):
             value = getattr(self, name)
             if not isinstance(value, int) or isinstance(value, bool) or value < least:
                 raise SettingsError(f"{name} must be a whole number of at least {least}, got {value!r}")
@@ -104,22 +104,22 @@ def train(
     """Learn `rows` (token ids, each at least 2 long) until `plan.epochs` more epochs are complete.
 
     An epoch of the same rows that was interrupted is completed first and counts as one; one of other rows is
-    left. Raise Cancelled or KeyboardInterrupt between two steps, and SettingsError before a step whose loss or
-    gradient is not finite; the network, the optimizer and `progress` then stand after the last whole step.
+    left. Raise Cancelled, KeyboardInterrupt or SystemExit (SIGTERM) between two steps, and SettingsError before a step
+    whose loss or gradient is not finite; the network, the optimizer and `progress` then stand after the last whole
+    step. Whoever presses Ctrl-C twice does not wait for that, and `optimizer.torn` may be left set.
     """
     digest = _digest(rows)
     if progress.rows_sha256 != digest or progress.position >= len(rows):
         progress.leave_epoch()
     end = progress.epochs + plan.epochs
     clock = _Clock(plan.epochs * math.ceil(len(rows) / plan.batch_size) - progress.position // plan.batch_size)
-    with _interrupts_between_steps() as boundary:
+    with cpu_threads(plan.threads), stop_at_step_boundary(cancel) as stop:
         while progress.epochs < end:
             order = torch.randperm(len(rows), generator=generator_for(seed, "order", progress.epochs)).tolist()
             epoch = progress.epochs
             while progress.epochs == epoch:
-                boundary()
-                if cancel is not None and cancel.cancelled:
-                    raise Cancelled(
+                if stop.asked:
+                    stop.leave(
                         f"training was cancelled after step {progress.steps}, in epoch {epoch + 1}: what was learned "
                         f"is kept, train the same texts for {end - epoch} epochs to go on"
                     )
@@ -130,6 +130,7 @@ def train(
                 progress.rows_sha256 = digest
                 if progress.position >= len(rows):
                     progress.close_epoch()
+                optimizer.torn = False
                 on_event(clock.event(loss, tokens, epoch + 1))
 
 
@@ -150,6 +151,7 @@ def _step(
             f"training diverged: loss {value}, norm of the gradient {float(norm)} at learning_rate={rate}; the "
             f"weights are those before this step: go back to an earlier save and train with a lower rate"
         )
+    optimizer.torn = True  # until the caller has counted the step
     optimizer.step(rate)
     return value, int((targets != PAD).sum())
 
@@ -193,26 +195,3 @@ class _Clock:
             "seconds_left": spent / self.done * max(0, self.total - self.done),
         }
         return Event(PHASE, self.done, max(self.total, self.done), values)
-
-
-@contextmanager
-def _interrupts_between_steps() -> Iterator[Callable[[], None]]:
-    """Hold Ctrl-C back until the function given is called, or the block ends: never inside an update."""
-    before = signal.getsignal(signal.SIGINT)
-    if threading.current_thread() is not threading.main_thread() or not callable(before):
-        yield lambda: None  # Python interrupts the main thread alone
-        return
-    held: list[int] = []
-    handler = before
-
-    def boundary() -> None:
-        if held:
-            held.clear()
-            handler(signal.SIGINT, None)
-
-    signal.signal(signal.SIGINT, lambda number, frame: held.append(number))
-    try:
-        yield boundary
-    finally:
-        signal.signal(signal.SIGINT, before)
-        boundary()
