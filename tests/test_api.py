@@ -12,6 +12,8 @@ from tests.reference.small_log import GROUP_BY, TINY, normal, today
 
 import jamais
 from jamais.errors import CorruptStateError, DamagedVersionWarning, InputError, SettingsError, StateError
+from jamais.memory import CoverMemory
+from jamais.persistence import save_model_binary
 from jamais.types import Event
 
 LINES = normal(60)
@@ -181,3 +183,17 @@ def test_the_package_offers_three_names_and_no_others() -> None:
     assert jamais.Watcher is type(fit(LINES))
     with pytest.raises(AttributeError, match="no attribute 'train'"):
         _ = jamais.train  # type: ignore[attr-defined]
+
+
+def test_a_watcher_taken_out_as_a_file_loads_and_wants_a_folder_to_save_to(tmp_path: Path) -> None:
+    watcher = fit(LINES, out=tmp_path / "app")
+    save_model_binary(watcher, tmp_path / "app.bin", verify=True)
+    again = jamais.load(tmp_path / "app.bin")
+    assert again.score(LINES).equals(watcher.score(LINES))
+    with pytest.raises(InputError, match=r"has no folder yet: save\(path\)"):
+        again.save()
+    assert again.save(tmp_path / "new") == 1
+    assert again.history()[0].reason == f"from {tmp_path / 'app.bin'}"
+    save_model_binary(CoverMemory(5), tmp_path / "memory.bin")
+    with pytest.raises(InputError, match="holds a CoverMemory, not a watcher"):
+        jamais.load(tmp_path / "memory.bin")

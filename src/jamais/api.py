@@ -9,7 +9,7 @@ from typing import Any
 
 from jamais import registry
 from jamais.errors import DamagedVersionWarning, InputError
-from jamais.persistence import VersionStore
+from jamais.persistence import VersionStore, load_model_auto
 from jamais.types import CancelToken, Listener, silent
 from jamais.watcher import Watcher, recipe_of
 
@@ -44,8 +44,11 @@ def fit(
 def load(path: str | Path, version: int | str | None = None) -> Watcher:
     """Load a watcher: its newest good version, or the one asked for by number or name (`"production"`).
 
-    Where the newest is damaged, a DamagedVersionWarning says so and `watcher.warnings` keeps it.
+    Where the newest is damaged, a DamagedVersionWarning says so and `watcher.warnings` keeps it. A watcher that was
+    taken out as a file or a folder (`save_model_binary`, `jamais convert`) loads too; it has no versions to save to.
     """
+    if _is_taken_out(path):
+        return _taken_out(path)
     store = VersionStore(path)
     current = store.current  # before loading: what somebody saves meanwhile must not be overwritten unseen
     tree, info = store.load(version)
@@ -56,6 +59,21 @@ def load(path: str | Path, version: int | str | None = None) -> Watcher:
     if version is not None and info.number != current:
         watcher.note(f"from version {info.number}")
     return watcher
+
+
+def _is_taken_out(path: str | Path) -> bool:
+    there = Path(path)
+    return there.is_file() or ((there / "MANIFEST.json").is_file() and not (there / "versions").is_dir())
+
+
+def _taken_out(path: str | Path) -> Watcher:
+    loaded = load_model_auto(path)
+    if not isinstance(loaded, Watcher):
+        raise InputError(
+            f"{path} holds a {type(loaded).__name__}, not a watcher: jamais.persistence.load_model_auto loads it"
+        )
+    loaded.note(f"from {path}")
+    return loaded
 
 
 def _kind_of(data: Any) -> str:

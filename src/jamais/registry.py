@@ -22,9 +22,9 @@ _TABLE: dict[str, tuple[str, str]] = {
     "cover-memory": ("jamais.memory", "CoverMemory"),
     "knn": ("jamais.detectors.knn", "KNN"),
     "line-encoder": ("jamais.models.tinylogbert", "LineEncoder"),
-    "llm": ("jamais.models.llm", "LLM"),
     "tinylogbert": ("jamais.models.tinylogbert.hf", "TinyLogBERT"),
-    "vocab": ("jamais.models.llm", "Vocab"),
+    "vocab": ("jamais.models.llm", "Vocab"),  # before the LLM of the same lazy module, which would load torch
+    "llm": ("jamais.models.llm", "LLM"),
 }
 _WATCHER = ("jamais.watcher", "Watcher")
 
