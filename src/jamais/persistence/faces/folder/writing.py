@@ -25,6 +25,8 @@ from jamais.persistence.faces.folder.placing import Place
 from jamais.persistence.tree import flatten, state_sha256
 from jamais.types import StateTree
 
+_KEPT = "nothing was changed, what was there still loads"
+
 WEIGHTS_FILES = {"safetensors": "model.safetensors", "bin": "pytorch_model.bin"}
 
 
@@ -96,17 +98,17 @@ class Draft:
         `present` says which arrays (by path) another library has already written to this folder, and where; other
         files it wrote are sealed, too. Files of the older save for which `keep` is true stay, with their seals.
         """
-        with _refusals(self.target):
+        arrays, plain = flatten(tree)
+        taken = placing.take_parts(plain, arrangement.parts)
+        where = placing.places(tree, arrays, arrangement, weights_file) | dict(present or {})
+        listed = {path: entry_of(array, *where[path]) for path, array in arrays.items()}
+        with _drafting(self.target):
             written = [str(found.relative_to(self.path)) for found in self.path.rglob("*") if found.is_file()]
-            arrays, plain = flatten(tree)
-            taken = placing.take_parts(plain, arrangement.parts)
-            where = placing.places(tree, arrays, arrangement, weights_file) | dict(present or {})
-            listed = {path: entry_of(array, *where[path]) for path, array in arrays.items()}
             self._arrays(arrays, listed, set((present or {}).values()))
             for name, part in {**taken, manifest.STATE: plain}.items():
                 self._put(name, json_text.dump(part))
             tokenizer = self._texts(arrangement, tree)
-            self._strangers(written, listed)
+            self._strangers(written)
             neighbours.keep_modes(self.target, self.path, [*self._files, *(tokenizer.written if tokenizer else ())])
             self._carry(keep)
             sealed = Manifest(type_name, state_sha256(tree), self._files, listed, arrangement.parts, tokenizer)
@@ -172,7 +174,7 @@ class Draft:
                 kept[name] = data
         return kept
 
-    def _strangers(self, written: list[str], listed: Mapping[str, ArrayEntry]) -> None:
+    def _strangers(self, written: list[str]) -> None:
         """Seal what another library wrote into the draft."""
         for name in written:
             if name not in self._files and name not in tokenizer_files.NAMES:
@@ -245,13 +247,22 @@ def _refusals(target: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        kept = "nothing was changed, what was there still loads"
         said: Any = error.strerror or error
         if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-            raise StateError(f"no room to save to {target} ({said}): {kept}; free space, then save again") from error
+            raise StateError(f"no room to save to {target} ({said}): {_KEPT}; free space, then save again") from error
         if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
             raise StateError(
-                f"not allowed to save to {target} ({said}): {kept}; give this user write permission on "
+                f"not allowed to save to {target} ({said}): {_KEPT}; give this user write permission on "
                 f"{target.parent}, where the new folder is made, or save to another folder"
             ) from error
-        raise StateError(f"cannot save to {target} ({said}): {kept}") from error
+        raise StateError(f"cannot save to {target} ({said}): {_KEPT}") from error
+
+
+@contextmanager
+def _drafting(target: Path) -> Iterator[None]:
+    """Say the same when it is a file just written that does not read back."""
+    with _refusals(target):
+        try:
+            yield
+        except StateError as error:
+            raise StateError(f"cannot save to {target} ({error}): {_KEPT}") from error
