@@ -11,6 +11,7 @@ import os
 import stat
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
@@ -28,12 +29,29 @@ class Reading(Protocol):
         """Fill `target` from `offset`; raise CorruptStateError when the file ends before."""
         ...
 
+    def was_compared(self, offset: int, digest: str) -> bool:
+        """Say whether the bytes from `offset` were compared with this digest since the file last changed."""
+        ...
+
+    def note_compared(self, offset: int, digest: str) -> None: ...
+
+
+@dataclass(frozen=True)
+class Found:
+    """A plain file, without its content."""
+
+    size: int
+    age_s: float
+
 
 class Place(Protocol):
     """A folder on a disk, or a prefix in an object store. Names are relative, with `/`."""
 
     grace_s: float
     """How old an unreferenced object must be before it may be swept: 0 where `locked` keeps writers out."""
+
+    holds_folders: bool
+    """Whether there can be versions of format 0, which are folders."""
 
     def __str__(self) -> str: ...
 
@@ -47,8 +65,8 @@ class Place(Protocol):
         """Give the size of a plain file; None if it is missing or something else."""
         ...
 
-    def age_s(self, name: str) -> float:
-        """Give the seconds since a file was last written; 0 if it is missing."""
+    def files(self, folder: str) -> dict[str, Found]:
+        """Give the plain files in a folder with size and age; nothing if there is none."""
         ...
 
     def read(self, name: str, *, size: int | None = None, limit: int) -> bytes: ...
@@ -59,7 +77,13 @@ class Place(Protocol):
         """Make the place a store if it is empty; raise InputError when it belongs to somebody else."""
         ...
 
-    def locked(self) -> contextlib.AbstractContextManager[None]: ...
+    def locked(self) -> contextlib.AbstractContextManager[None]:
+        """Let nobody else change the store inside the block; where that cannot be, let nobody remove anything."""
+        ...
+
+    def alone(self) -> contextlib.AbstractContextManager[bool]:
+        """Say whether nobody else is saving, and keep others from beginning inside the block; only while locked."""
+        ...
 
     def clean(self) -> None:
         """Remove what writers that died have left; only while locked."""
@@ -105,6 +129,7 @@ class Disk:
     """A folder on this machine."""
 
     grace_s = 0.0
+    holds_folders = True
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -132,11 +157,14 @@ class Disk:
             raise StateError(f"{self.folder / name}: {error.strerror}: check its permissions") from error
         return found.st_size if stat.S_ISREG(found.st_mode) else None
 
-    def age_s(self, name: str) -> float:
-        try:
-            return time.time() - os.lstat(self.folder / name).st_mtime
-        except OSError:
-            return 0.0
+    def files(self, folder: str) -> dict[str, Found]:
+        found, now = {}, time.time()
+        for name in self.names(folder):
+            with contextlib.suppress(OSError):
+                about = os.lstat(self.folder / folder / name)
+                if stat.S_ISREG(about.st_mode):
+                    found[name] = Found(about.st_size, now - about.st_mtime)
+        return found
 
     def read(self, name: str, *, size: int | None = None, limit: int) -> bytes:
         return files.read(self.folder / name, size=size, limit=limit)
@@ -161,6 +189,9 @@ class Disk:
 
     def locked(self) -> contextlib.AbstractContextManager[None]:
         return files.locked(self.folder / "lock")
+
+    def alone(self) -> contextlib.AbstractContextManager[bool]:
+        return contextlib.nullcontext(True)
 
     def clean(self) -> None:
         # Under the lock nobody else is writing, so whatever is temporary was left by a process that died.
@@ -255,6 +286,12 @@ class _OpenFile:
 
     def read_into(self, target: memoryview, offset: int) -> None:
         files.read_into(self._handle, target, offset, self._where)
+
+    def was_compared(self, offset: int, digest: str) -> bool:
+        return False  # a disk can rot between two looks, and reading again is cheap
+
+    def note_compared(self, offset: int, digest: str) -> None:
+        """Forget it."""
 
 
 def _named(draft: Path, target: Path) -> bool:

@@ -48,7 +48,7 @@ class Shelf:
 
     def is_old(self, number: int) -> bool:
         """Say whether a version is of format 0: a folder."""
-        return f"{number:04d}.json" not in self._place.names("versions")
+        return self._place.holds_folders and f"{number:04d}.json" not in self._place.names("versions")
 
     def manifest(self, number: int) -> Manifest:
         """Read the manifest of a version of format 1; raise CorruptStateError when it is not what was written."""

@@ -285,9 +285,10 @@ class VersionStore:
                 raise StaleVersionError(f"{self._place} got a version {info.number} meanwhile: load it again")
         except BaseException:
             packer.discard()
-            with contextlib.suppress(Exception):
-                for name in fresh:
-                    self._place.remove(name)
+            if not self._place.grace_s:  # where nobody is kept out, somebody may rely on them by now: a sweep decides
+                with contextlib.suppress(Exception):
+                    for name in fresh:
+                        self._place.remove(name)
             raise
 
 

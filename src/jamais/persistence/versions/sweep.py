@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -31,14 +32,22 @@ def sweep(place: Place, shelf: Shelf, refs: Mapping[str, int], keep: Retention, 
 
     Versions go first: an object without a version is waste, a version without an object is damage.
     """
+    with contextlib.nullcontext(True) if dry_run else place.alone() as alone:
+        if alone:
+            return _sweep(place, shelf, refs, keep, dry_run)
+    busy = "nothing was removed, as somebody is saving here: try again later"
+    return Swept((), (), 0, dict.fromkeys(shelf.numbers(), "not asked"), (busy,))
+
+
+def _sweep(place: Place, shelf: Shelf, refs: Mapping[str, int], keep: Retention, dry_run: bool) -> Swept:
     numbers = shelf.numbers()
     staying = kept([shelf.describe(number) for number in numbers], refs, keep, datetime.now(UTC))
     going = tuple(number for number in numbers if number not in staying)
     needed, warnings = _needed(shelf, list(staying))
-    sizes = {name: place.size(f"objects/{name}") or 0 for name in place.names("objects") if _OBJECT.fullmatch(name)}
-    loose = tuple(sorted(name for name in sizes if name not in needed)) if not warnings else ()
+    found = {name: one for name, one in place.files("objects").items() if _OBJECT.fullmatch(name)}
+    loose = tuple(sorted(found.keys() - needed)) if not warnings else ()
     if place.grace_s:
-        loose = tuple(name for name in loose if place.age_s(f"objects/{name}") > place.grace_s)
+        loose = tuple(name for name in loose if found[name].age_s > place.grace_s)
     if not dry_run:
         for number in going:
             shelf.remove(number)
@@ -48,7 +57,7 @@ def sweep(place: Place, shelf: Shelf, refs: Mapping[str, int], keep: Retention, 
             place.remove(f"objects/{name}")
         if loose:
             place.settle("objects")
-    return Swept(going, loose, sum(sizes[name] for name in loose), staying, warnings)
+    return Swept(going, loose, sum(found[name].size for name in loose), staying, warnings)
 
 
 def _needed(shelf: Shelf, numbers: list[int]) -> tuple[set[str], tuple[str, ...]]:
