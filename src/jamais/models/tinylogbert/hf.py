@@ -166,7 +166,9 @@ class TinyLogBERT(PreTrainedModel):  # type: ignore[no-untyped-call]
 
         def state_of(folder: Path, arrays: dict[str, AnyArray]) -> StateTree:
             config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-            return {"config": config, "model": arrays, "tokens": list(self.vocabulary.tokens)}
+            known = [name for name in self.state_dict() if name in arrays]  # the files have an order of their own
+            weights = {name: arrays[name] for name in [*known, *sorted(arrays.keys() - set(known))]}
+            return {"config": config, "model": weights, "tokens": list(self.vocabulary.tokens)}
 
         pretrained.save(save_directory, super().save_pretrained, state_of, kwargs, save_config=save_config)
         if push is not None:
