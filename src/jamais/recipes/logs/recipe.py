@@ -17,6 +17,8 @@ from jamais.models.tone import Tone
 from jamais.parsing.memo import LineMemo
 from jamais.parsing.parser import TemplateParser
 from jamais.parsing.slots import SlotTable
+from jamais.persistence.faces.arrangement import Arrangement
+from jamais.recipes.logs.arrangement import arrangement
 from jamais.recipes.logs.events.confirmed import Confirmed
 from jamais.recipes.logs.events.lexicon import Lexicon, said
 from jamais.recipes.logs.events.meaning import Meaning, Said
@@ -273,6 +275,11 @@ class LogRecipe:
             "quarantine": self.quarantine.state_dict(),
             "meaning": self.meaning.state_dict(),
         }
+
+    @classmethod
+    def arrangement(cls, tree: StateTree) -> Arrangement:
+        """Say how a state of this class wants to be shown in a folder."""
+        return arrangement(tree)
 
     @classmethod
     def from_state(cls, tree: StateTree) -> LogRecipe:
