@@ -89,8 +89,10 @@ class Packer:
         return tuple(ObjectEntry(name, size) for name, size in zip(self._listed, self._sizes, strict=True))
 
     def adopt(self) -> list[str]:
-        """Make the finished drafts objects; give the names of those that were not there in any shape before."""
-        fresh = [f"objects/{name}" for name in self._drafts if self._place.size(f"objects/{name}") is None]
+        """Make the finished drafts objects; give the new ones that nobody else can rely on yet."""
+        fresh: list[str] = []
+        if not self._place.grace_s:
+            fresh = [f"objects/{name}" for name in self._drafts if self._place.size(f"objects/{name}") is None]
         while self._drafts:
             name, draft = self._drafts.popitem()
             self._place.adopt(draft, f"objects/{name}")

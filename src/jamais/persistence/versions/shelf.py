@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import re
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from jamais.persistence.tree import unflatten
 from jamais.persistence.versions import format0, manifest
 from jamais.persistence.versions.manifest import Manifest, ObjectEntry, VersionInfo
 from jamais.persistence.versions.objects import read_array
-from jamais.persistence.versions.place import Place
+from jamais.persistence.versions.place import Found, Place
 from jamais.types import StateTree
 
 _NUMBER = re.compile(r"([0-9]{4,9})(\.json)?")
@@ -100,14 +101,18 @@ class Shelf:
         except CorruptStateError as error:
             return str(error)
 
-    def describe(self, number: int) -> VersionInfo:
-        """Give what the manifest says, and a warning where the version is damaged."""
+    def describe(self, number: int, found: Mapping[str, Found] | None = None) -> VersionInfo:
+        """Give what the manifest says, and a warning where the version is damaged.
+
+        `found` are the files in objects/, where many versions are described: a look at each of them costs a round
+        trip in an object store.
+        """
         try:
             if self.is_old(number):
                 info, damage = format0.read_manifest(self._old(number), number).info, self.glance(number)
             else:
                 read = self.manifest(number)
-                info, damage = read.info, self._sizes(read)
+                info, damage = read.info, self._sizes(read, found)
         except CorruptStateError as error:
             info, damage = VersionInfo(number, "", "", "", None, jamais_version=""), str(error)
         return replace(info, warnings=(f"version {number} is damaged ({damage})",) if damage else ())
@@ -136,11 +141,14 @@ class Shelf:
     def _old(self, number: int) -> Path:
         return self._folder / "versions" / f"{number:04d}"
 
-    def _sizes(self, read: Manifest) -> str:
+    def _sizes(self, read: Manifest, found: Mapping[str, Found] | None = None) -> str:
         for one in read.objects:
-            found = self._place.size(f"objects/{one.name}")
-            if found != one.size:
-                what = "missing" if found is None else f"{found} bytes"
+            if found is None:
+                size = self._place.size(f"objects/{one.name}")
+            else:
+                size = found[one.name].size if one.name in found else None
+            if size != one.size:
+                what = "missing" if size is None else f"{size} bytes"
                 return f"{self._place}/objects/{one.name}: {what}, the manifest says {one.size} bytes"
         return ""
 

@@ -115,7 +115,7 @@ class VersionStore:
                 for name in refs:
                     names.move(self._place, name, number, reason, info.time)
                 if keep is not None:
-                    sweep.sweep(self._place, self._shelf, self.refs(), keep, dry_run=False)
+                    sweep.sweep(self._place, self._shelf, self.refs, keep, dry_run=False)
         return number
 
     def load(self, version: int | str | None = None, *, full: bool = False) -> tuple[StateTree, VersionInfo]:
@@ -154,7 +154,8 @@ class VersionStore:
     def history(self) -> list[VersionInfo]:
         """Describe all versions, oldest first, without their tensors; damaged ones carry a warning."""
         given = self._names_by_version()
-        return [self._describe(number, given) for number in self._shelf.existing()]
+        numbers, found = self._shelf.existing(), self._place.files("objects")
+        return [replace(self._shelf.describe(number, found), refs=given.get(number, ())) for number in numbers]
 
     def verify(self, *, full: bool = True) -> list[str]:
         """Read every byte of every version and say what is wrong; an empty list means nothing is.
@@ -184,6 +185,8 @@ class VersionStore:
         if problems:
             raise CorruptStateError(f"version {number} is damaged, {name} was not moved: {problems[0]}")
         with self._place.refusals(), self._place.locked():
+            if number not in self._shelf.numbers():
+                raise StateError(f"{self._place}: version {number} was removed meanwhile, {name} was not moved")
             return names.move(self._place, name, number, reason, _now())
 
     def unname(self, name: str, *, reason: str = "") -> Move:
@@ -203,10 +206,10 @@ class VersionStore:
         self._shelf.existing()
         with self._place.refusals():
             if dry_run:
-                return sweep.sweep(self._place, self._shelf, self.refs(), keep or Retention(), dry_run=True)
+                return sweep.sweep(self._place, self._shelf, self.refs, keep or Retention(), dry_run=True)
             with self._place.locked():
                 self._place.clean()
-                return sweep.sweep(self._place, self._shelf, self.refs(), keep or Retention(), dry_run=False)
+                return sweep.sweep(self._place, self._shelf, self.refs, keep or Retention(), dry_run=False)
 
     # --- reading
 
@@ -222,9 +225,8 @@ class VersionStore:
             raise InputError(f"{self._place} has no version {version}; the newest are {newest}")
         return int(version)
 
-    def _describe(self, number: int, given: Mapping[int, tuple[str, ...]] | None = None) -> VersionInfo:
-        given = self._names_by_version() if given is None else given
-        return replace(self._shelf.describe(number), refs=given.get(number, ()))
+    def _describe(self, number: int) -> VersionInfo:
+        return replace(self._shelf.describe(number), refs=self._names_of(number))
 
     def _names_of(self, number: int) -> tuple[str, ...]:
         return self._names_by_version().get(number, ())
@@ -285,10 +287,9 @@ class VersionStore:
                 raise StaleVersionError(f"{self._place} got a version {info.number} meanwhile: load it again")
         except BaseException:
             packer.discard()
-            if not self._place.grace_s:  # where nobody is kept out, somebody may rely on them by now: a sweep decides
-                with contextlib.suppress(Exception):
-                    for name in fresh:
-                        self._place.remove(name)
+            with contextlib.suppress(Exception):
+                for name in fresh:
+                    self._place.remove(name)
             raise
 
 

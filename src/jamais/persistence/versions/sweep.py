@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -27,25 +27,28 @@ class Swept:
     warnings: tuple[str, ...] = ()
 
 
-def sweep(place: Place, shelf: Shelf, refs: Mapping[str, int], keep: Retention, *, dry_run: bool) -> Swept:
+def sweep(
+    place: Place, shelf: Shelf, refs: Callable[[], Mapping[str, int]], keep: Retention, *, dry_run: bool
+) -> Swept:
     """Remove what no rule keeps; the store is locked unless this is a dry run.
 
-    Versions go first: an object without a version is waste, a version without an object is damage.
+    Versions go first: an object without a version is waste, a version without an object is damage. `refs` is asked
+    once nobody can move a name any more.
     """
     with contextlib.nullcontext(True) if dry_run else place.alone() as alone:
         if alone:
-            return _sweep(place, shelf, refs, keep, dry_run)
+            return _sweep(place, shelf, refs(), keep, dry_run)
     busy = "nothing was removed, as somebody is saving here: try again later"
     return Swept((), (), 0, dict.fromkeys(shelf.numbers(), "not asked"), (busy,))
 
 
 def _sweep(place: Place, shelf: Shelf, refs: Mapping[str, int], keep: Retention, dry_run: bool) -> Swept:
     numbers = shelf.numbers()
-    staying = kept([shelf.describe(number) for number in numbers], refs, keep, datetime.now(UTC))
+    found = place.files("objects")
+    staying = kept([shelf.describe(number, found) for number in numbers], refs, keep, datetime.now(UTC))
     going = tuple(number for number in numbers if number not in staying)
     needed, warnings = _needed(shelf, list(staying))
-    found = {name: one for name, one in place.files("objects").items() if _OBJECT.fullmatch(name)}
-    loose = tuple(sorted(found.keys() - needed)) if not warnings else ()
+    loose = tuple(sorted(filter(_OBJECT.fullmatch, found.keys() - needed))) if not warnings else ()
     if place.grace_s:
         loose = tuple(name for name in loose if found[name].age_s > place.grace_s)
     if not dry_run:

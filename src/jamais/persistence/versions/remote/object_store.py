@@ -20,8 +20,9 @@ from jamais.errors import CorruptStateError, InputError, JamaisError, StateError
 from jamais.persistence import files
 from jamais.persistence.digests import Bytes
 from jamais.persistence.versions.place import FOLDERS, MAX_LOG_BYTES, STORE_FILE, Found
-from jamais.persistence.versions.remote import marks
+from jamais.persistence.versions.remote import manifests, marks
 from jamais.persistence.versions.remote.bucket import PROOF, Bucket
+from jamais.persistence.versions.remote.manifests import Manifests
 from jamais.persistence.versions.remote.marks import Mark
 from jamais.persistence.versions.remote.reading import Blocks, OpenObject
 
@@ -44,6 +45,7 @@ class Remote:
         self.grace_s = grace_s
         self._bucket = Bucket(url, options or {})
         self._blocks = Blocks(self._bucket)
+        self._manifests = Manifests(self._bucket)
         self._compared: dict[str, tuple[str, set[tuple[int, str]]]] = {}
         self._mark: Mark | None = None
         self._sweep: Mark | None = None
@@ -59,7 +61,10 @@ class Remote:
         return bool(self._bucket.entries(""))
 
     def names(self, folder: str) -> list[str]:
-        return [one.name for one in self._bucket.entries(folder)]
+        found = self._bucket.entries(folder)
+        if folder == manifests.FOLDER:
+            self._manifests.note(found)
+        return [one.name for one in found]
 
     def files(self, folder: str) -> dict[str, Found]:
         now = time.time() + (self._mark.ahead_s if self._mark else 0.0)
@@ -71,15 +76,10 @@ class Remote:
         return found.size if found else None
 
     def read(self, name: str, *, size: int | None = None, limit: int) -> bytes:
-        most = limit if size is None else min(size, limit)
-        try:
-            (data,) = self._bucket.get(name, [(0, most + 1)])
-        except FileNotFoundError:
-            raise CorruptStateError(f"{self}/{name}: missing") from None
-        except StateError:
-            if self.size(name) != 0:  # a range of an empty file is refused
-                raise
-            data = b""
+        folder, _, file = name.rpartition("/")
+        data = self._manifests.get(file, limit) if folder == manifests.FOLDER else None
+        if data is None:
+            data = self._fetched(name, limit if size is None else min(size, limit))
         if len(data) > limit:
             raise CorruptStateError(f"{self}/{name}: more than the {limit} bytes that are read")
         if size is not None and len(data) != size:
@@ -195,6 +195,16 @@ class Remote:
         for mark in (self._mark, self._sweep):
             if mark:
                 mark.keep()
+
+    def _fetched(self, name: str, most: int) -> bytes:
+        try:
+            return self._bucket.get(name, [(0, most + 1)])[0]
+        except FileNotFoundError:
+            raise CorruptStateError(f"{self}/{name}: missing") from None
+        except StateError:
+            if self.size(name) != 0:  # a range of an empty file is refused
+                raise
+            return b""
 
     def _remove_drafts(self) -> None:
         if self._drafts:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+import time
 from collections import OrderedDict
 
 from jamais.errors import CorruptStateError
@@ -13,6 +14,8 @@ BLOCK_BYTES = 4 * 1024 * 1024
 AHEAD = 4
 """Blocks asked for at once when an object is read from front to back."""
 _KEPT = 8
+_FRESH_S = 60.0
+"""So long a block counts as what lies there; who verifies a store hours later reads it again."""
 
 
 class Blocks:
@@ -20,12 +23,12 @@ class Blocks:
 
     def __init__(self, bucket: Bucket) -> None:
         self._bucket = bucket
-        self._kept: OrderedDict[tuple[str, int], bytes] = OrderedDict()
+        self._kept: OrderedDict[tuple[str, int], tuple[float, bytes]] = OrderedDict()
 
     def get(self, name: str, key: str, number: int, size: int) -> bytes:
         """Give one block of an object; nothing past its end. `key` names this state of the object."""
-        found = self._kept.get((key, number))
-        if found is None:
+        at, found = self._kept.get((key, number), (0.0, b""))
+        if not found or time.monotonic() - at > _FRESH_S:
             found = self._fetch(name, key, number, size, AHEAD if (key, number - 1) in self._kept else 1)
         return found
 
@@ -41,7 +44,7 @@ class Blocks:
         for i, ((start, end), block) in enumerate(zip(ranges, fetched, strict=True)):
             if len(block) != end - start:
                 raise CorruptStateError(f"{self._bucket.url}/{name}: not the {end - start} bytes asked for at {start}")
-            self._kept[key, number + i] = block
+            self._kept[key, number + i] = (time.monotonic(), block)
         while len(self._kept) > _KEPT:
             self._kept.popitem(last=False)
         return fetched[0]
