@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import random
@@ -139,6 +140,11 @@ def bias(document: dict[str, Any]) -> dict[str, Any]:
     return tensor
 
 
+def as_base64(tensor: dict[str, Any]) -> dict[str, Any]:
+    tensor["b64"] = base64.b64encode(bytes(tensor.pop("data"))).decode()
+    return tensor
+
+
 @pytest.mark.parametrize(
     ("text", "says"),
     [
@@ -199,6 +205,10 @@ def test_json_that_is_none_or_a_bomb_is_refused(tmp_path: Path, text: bytes, say
         (lambda d: d["vocab"].update(inner={"$part": "vocab"}), "unknown marker '$part'"),
         (lambda d: d["state"].update(x={"$class": "os.system"}), "unknown marker '$class'"),
         (lambda d: d["state"].update(x=nested(65)), "nested deeper"),
+        (lambda d: d["state"].update(x=nested(500)), "nested deeper"),
+        (lambda d: d["state"].update(data=nested(500)), "nested deeper"),
+        (lambda d: d["vocab"].update(x=nested(900)), "nested deeper"),
+        (lambda d: d.update(x=nested(900)), "nested deeper"),
         (lambda d: d["tensors"].pop("/model/small"), "no file holds this array"),
         (lambda d: d["tensors"].update({"/more": bias(d)}), "does not mention the stored array /more"),
         (lambda d: d["tensors"].update({"/x": [1]}), "it is list"),
@@ -219,7 +229,15 @@ def test_json_that_is_none_or_a_bomb_is_refused(tmp_path: Path, text: bytes, say
         (lambda d: bias(d).update(shape=[2**47] * 3 + [0], data=[]), "cannot be"),
         (lambda d: bias(d).update(shape=[3] + [1] * 100), "cannot be"),
         (lambda d: bias(d).update(shape=[3] + [1] * 63), "row|brackets|cannot be"),
+        (lambda d: bias(d).update(shape=[1], data=[]), "other than 1 numbers"),
         (lambda d: bias(d).update(data="AAEC"), "about 1 numbers"),
+        (lambda d: as_base64(bias(d)).update(shape=[2**40]), "4 characters of base64, shape [1099511627776] has"),
+        (lambda d: as_base64(bias(d)).update(b64=["AP8H"]), "characters of base64"),
+        (lambda d: as_base64(bias(d)).update(b64=1), "characters of base64"),
+        (lambda d: as_base64(bias(d)).update(b64=[], shape=[0]), "characters of base64"),
+        (lambda d: as_base64(bias(d)).update(b64="\u4e2d" * 4), "base64"),
+        (lambda d: d["tensors"]["/model/mask"].update(data=[True, 0, True]), "int among numbers of BOOL"),
+        (lambda d: d["tensors"]["/model/mask"].update(data=[True, None, True]), "NoneType among numbers of BOOL"),
         (lambda d: bias(d).update(data=nested(60)), "about 1 numbers"),
         (lambda d: bias(d).update(data=["]", "[", 1]), "row 0|brackets"),
         (lambda d: bias(d).update(data=[10**400, 1, 1]), "not JSON"),

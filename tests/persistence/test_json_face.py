@@ -26,6 +26,7 @@ from jamais.persistence.dtypes import BY_NAME
 from jamais.persistence.faces import json_face, json_numbers
 from jamais.persistence.faces.arrangement import Arrangement, Layer
 from jamais.persistence.faces.json_face import read_json, to_json_blocks, write_json
+from jamais.persistence.json_text import MAX_DEPTH
 from jamais.persistence.tree import state_sha256
 
 MODES = ("numbers", "base64")
@@ -213,6 +214,23 @@ def test_fortran_order_and_views_are_written_by_content(tmp_path: Path, mode: st
     assert np.array_equal(loaded["v"], base[::2, ::-1])
 
 
+@pytest.mark.parametrize("mode", MODES)
+def test_a_state_as_deep_as_is_allowed_comes_back(tmp_path: Path, mode: str) -> None:
+    for bottom in ({"a": np.ones(3), "t": "\ud800", "f": math.inf}, [["\ud800", math.nan]]):
+        tree: Any = bottom
+        while depth_of(tree) < MAX_DEPTH:
+            tree = {"data": [tree]} if depth_of(tree) == 5 and type(bottom) is list else {"k": tree}
+        assert same(through_json(tmp_path, tree, mode), tree)
+        with pytest.raises(StateError, match="deeper than"):
+            to_json_blocks({"k": tree}, "Model")
+
+
+def depth_of(tree: Any) -> int:
+    if type(tree) is dict:
+        return 1 + max(map(depth_of, tree.values()))
+    return 1 + max(map(depth_of, tree)) if type(tree) is list else 0
+
+
 # --- the numbers themselves
 
 
@@ -251,6 +269,16 @@ def test_narrow_floats_are_written_as_the_double_they_are() -> None:
         with np.errstate(invalid="ignore"):
             finite = every[np.isfinite(every)]
         assert [float(text) for text in texts_of(finite)] == finite.astype(np.float64).tolist()
+
+
+@pytest.mark.parametrize("name", ["F16", "BF16", "F8_E4M3", "F8_E5M2"])
+def test_every_bit_pattern_of_the_narrow_floats_comes_back(tmp_path: Path, name: str) -> None:
+    size = BY_NAME[name].itemsize
+    every = np.arange(1 << (8 * size)).astype(f"u{size}").view(BY_NAME[name]).reshape(16, -1)
+    assert same(through_json(tmp_path, {"every": every}, "numbers"), {"every": every})
+    usual = np.array([np.nan]).astype(BY_NAME[name])
+    assert texts_of(usual) == ['"NaN"']
+    assert same(naive_array({"dtype": name, "shape": [1], "data": ["NaN"]}), usual)
 
 
 def test_each_kind_of_number_has_the_documented_words() -> None:
@@ -362,7 +390,7 @@ def test_a_file_another_tool_laid_out_anew_is_still_what_was_written(tmp_path: P
         "deep": np.arange(12, dtype=np.int64).reshape(2, 3, 2) * 2**60,
         "zero": np.array(-0.0),
         "none": np.zeros((3, 0)),
-        "list": {"data": [1, {"b64": "a/b", "data": ["]", '"']}]},
+        "list": {"data": [1, {"b64": "a/b", "data": ["]", '"']}], 'my"data': [1], "b64": "\\"},
     }
     path = tmp_path / "state.json"
     path.write_text(REFORMATTED[how](as_written(tree, arrays=mode).decode()), encoding="utf-8")

@@ -106,8 +106,6 @@ def read_numbers(span: Span, dtype: np.dtype[Any], shape: tuple[int, ...], where
     flat, done = array.reshape(-1), 0
     for piece in _pieces(span, shape, where):
         part = _as_array(piece, dtype, where)
-        if done + len(part) > count:
-            break
         flat[done : done + len(part)] = part
         done += len(part)
     if done != count:
@@ -119,7 +117,7 @@ def read_base64(span: Span, dtype: np.dtype[Any], shape: tuple[int, ...], where:
     """Read base64 in quotes that is exactly as long as the shape needs; raise CorruptStateError for any other."""
     text, start, stop = span[0], span[1] + 1, span[2] - 1
     wanted = 4 * -(-math.prod(shape) * dtype.itemsize // 3)
-    if stop - start != wanted:
+    if stop - start != wanted or text[start - 1 : start] != b'"':
         raise CorruptStateError(f"{where}: {stop - start} characters of base64, shape {list(shape)[:8]} has {wanted}")
     array = _empty(dtype, shape, where)
     target, done = as_bytes(array), 0

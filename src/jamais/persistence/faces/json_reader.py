@@ -25,7 +25,7 @@ DEEPEST = json_text.MAX_DEPTH + 2
 
 _READ_BYTES = 1 << 24
 _BOM = b"\xef\xbb\xbf"
-# In JSON a quote that no backslash escapes and that has `data"` after it can only begin a string, never end one.
+# No backslash stands before the second quote, so it ends a string, and the colon makes that string a key.
 _LONG = re.compile(rb'"(?:data"[ \t\n\r]*:[ \t\n\r]*\[|b64"[ \t\n\r]*:[ \t\n\r]*")')
 _STRING = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"', re.DOTALL)
 
@@ -88,8 +88,6 @@ class JsonDocument:
         at = search = len(_BOM) if self._text.startswith(_BOM) else 0
         while found := _LONG.search(text, search):
             start, search = found.end() - 1, found.end()
-            if text[found.start() - 1 : found.start()] == b"\\":
-                continue
             stop = self._end_of_list(start) if found[0].endswith(b"[") else self._end_of_string(start)
             if stop is None:
                 continue
