@@ -107,7 +107,7 @@ TREES = st.recursive(
 )
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=120, deadline=None)
 @given(TREES, st.sampled_from(MODES), st.sampled_from([(4, 8), (1, 4), (1 << 18, 1 << 20)]))
 def test_any_tree_comes_back_bit_for_bit(
     tmp_path_factory: pytest.TempPathFactory, tree: dict[str, Any], mode: str, pieces: tuple[int, int]
@@ -119,7 +119,7 @@ def test_any_tree_comes_back_bit_for_bit(
     assert state_sha256(loaded) == state_sha256(tree)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=120, deadline=None)
 @given(st.dictionaries(KEYS, ARRAYS, max_size=3), st.sampled_from(MODES))
 def test_an_obvious_reader_that_knows_only_the_documented_format_gets_the_same_bits(
     tree: dict[str, Any], mode: str
