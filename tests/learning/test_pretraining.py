@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 
 from jamais.errors import Cancelled, SettingsError
-from jamais.learning.masked_batches import PieceCodes
+from jamais.learning.masked_batches import MaskedBatches, PieceCodes
 from jamais.learning.pretraining import PretrainingSettings, pretrain
 from jamais.types import CancelToken, Event
 
@@ -33,6 +33,26 @@ def test_loss_falls_and_the_model_is_left_in_evaluation_mode() -> None:
     assert len(losses) == 60
     assert losses[-1] < losses[0] - 1
     assert not model.training
+
+
+def test_losses_are_those_of_the_loop_before_it_could_be_resumed() -> None:
+    settings = PretrainingSettings(steps=23, learning_rate=0.05, batch=4)
+    twin = Guesser()
+    batches = MaskedBatches(LINES, WEIGHTS, CODES, batch=4, mask_share=settings.mask_share, seed=5)
+    optimizer = torch.optim.AdamW(twin.parameters(), lr=0.0, weight_decay=settings.weight_decay)
+    losses = []
+    for step in range(23):
+        # The rate as it was written then: up over a tenth of the steps, down to 2 %.
+        optimizer.param_groups[0]["lr"] = 0.05 * ((step + 1) / 2 if step < 2 else max(0.02, 1 - (step - 2) / 21))
+        optimizer.zero_grad()
+        loss = twin.masked_loss(*batches.draw())
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(twin.parameters(), settings.clip)
+        optimizer.step()
+        losses.append(float(loss.detach()))
+    model = Guesser()
+    assert pretrain(model, LINES, WEIGHTS, CODES, settings, seed=5) == losses
+    assert torch.equal(model.table, twin.table)
 
 
 def test_same_seed_twice_gives_the_same_bits() -> None:

@@ -175,12 +175,11 @@ def _leaves(saved: dict[str, Any], name: str, parameter: nn.Parameter, expected:
         where = f"optimizer.{leaf} of {name}"
         wanted = None if expected is None else expected[leaf]
         if isinstance(value, np.ndarray) and (wanted is not None or expected is None):
-            tensor = to_tensor(value, where)
             if wanted is not None:
-                check_like(tensor, wanted.dtype, tuple(tensor.shape) if wanted.shape is None else wanted.shape, where)
+                check_like(value, wanted.dtype, value.shape if wanted.shape is None else wanted.shape, where)
             # torch keeps the count of steps on the CPU, all else beside the parameter.
             home = wanted.device if wanted else torch.device("cpu") if leaf == "step" else parameter.device
-            ready[leaf] = tensor.to(home)
+            ready[leaf] = to_tensor(value, where).to(home)
         elif wanted is None and (value is None or type(value) in (bool, int, float, str, list)):
             ready[leaf] = value
         else:

@@ -56,16 +56,12 @@ def to_tensor(array: AnyArray, where: str) -> Tensor:
         raise StateError(f"{where}: torch has no dtype {own.dtype}: load another version") from None
 
 
-def described(tensor: Tensor) -> str:
-    """Say dtype and shape as the errors do: `float32 [64, 4]`."""
-    return f"{str(tensor.dtype).removeprefix('torch.')} {list(tensor.shape)}"
-
-
-def check_like(saved: Tensor, dtype: torch.dtype, shape: tuple[int, ...], where: str) -> None:
-    """Raise StateError when a saved tensor has not the dtype and shape wanted here."""
-    if saved.dtype == dtype and tuple(saved.shape) == shape:
+def check_like(saved: AnyArray, dtype: torch.dtype, shape: tuple[int, ...], where: str) -> None:
+    """Raise StateError when a saved array has not the dtype and shape wanted here."""
+    saved_dtype = to_tensor(np.empty(0, saved.dtype), where).dtype
+    if saved_dtype == dtype and saved.shape == shape:
         return
-    if saved.dtype == dtype:
-        raise StateError(f"{where}: saved {list(saved.shape)}, here {list(shape)}: build it as it was when saved")
-    here = f"{str(dtype).removeprefix('torch.')} {list(shape)}"
-    raise StateError(f"{where}: saved {described(saved)}, here {here}: build it as it was when saved")
+    words = [f"{str(one).removeprefix('torch.')} " if saved_dtype != dtype else "" for one in (saved_dtype, dtype)]
+    raise StateError(
+        f"{where}: saved {words[0]}{list(saved.shape)}, here {words[1]}{list(shape)}: build it as it was when saved"
+    )

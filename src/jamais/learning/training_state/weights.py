@@ -58,13 +58,11 @@ def prepare_weights(model: Network, tree: StateTree, *, may_tie: bool = True) ->
     frozen = set(names(tree, "frozen", "model"))
     live = model.state_dict(keep_vars=True)
     same_names("model", saved, live, "model")
-    new: dict[str, Tensor] = {}
     for name, array in saved.items():
         if not isinstance(array, np.ndarray):
             raise StateError(f"model.{name}: saved {type(array).__name__}, wanted an array: load another version")
-        new[name] = to_tensor(array, f"model.{name}")
         if not name.endswith(_EXTRA):
-            check_like(new[name], live[name].dtype, tuple(live[name].shape), f"model.{name}")
+            check_like(array, live[name].dtype, tuple(live[name].shape), f"model.{name}")
     _check_ties(saved, live)
     apart = _saved_tied_here_apart(saved, live)
     if apart and not may_tie:
@@ -73,7 +71,8 @@ def prepare_weights(model: Network, tree: StateTree, *, may_tie: bool = True) ->
 
     def apply() -> None:
         with torch.no_grad():
-            for name, tensor in new.items():
+            for name, array in saved.items():  # one at a time: a model may be half as large as the memory
+                tensor = to_tensor(array, f"model.{name}")
                 owner, _, leaf = name.rpartition(".")
                 if leaf == _EXTRA:
                     model.get_submodule(owner).set_extra_state(tensor)
