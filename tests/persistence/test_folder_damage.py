@@ -390,7 +390,7 @@ def tensors_file(header: bytes, data: bytes = b"") -> bytes:
 HOSTILE_SAFETENSORS = {
     "long header": b"\xff" * 7 + b"\0{}",
     "many arrays": tensors_file(
-        b"{" + b",".join(b'"%d":{"dtype":"F32","shape":[0],"data_offsets":[0,0]}' % n for n in range(66_000)) + b"}"
+        b"{" + b",".join(b'"%d":{"dtype":"F32","shape":[0],"data_offsets":[0,0]}' % n for n in range(149_000)) + b"}"
     ),
     "overlap": tensors_file(
         b'{"a":{"dtype":"U8","shape":[4],"data_offsets":[0,4]},"b":{"dtype":"U8","shape":[4],"data_offsets":[0,4]}}',

@@ -10,6 +10,7 @@ import errno
 import os
 import warnings
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -102,7 +103,8 @@ class Draft:
         taken = placing.take_parts(plain, arrangement.parts)
         where = placing.places(tree, arrays, arrangement, weights_file) | dict(present or {})
         listed = {path: entry_of(array, *where[path]) for path, array in arrays.items()}
-        with _drafting(self.target):
+        with _drafting(self.target), ThreadPoolExecutor(1) as pool:
+            name_of_state = pool.submit(state_sha256, tree)  # hashing leaves the lock of Python free
             written = [str(found.relative_to(self.path)) for found in self.path.rglob("*") if found.is_file()]
             self._arrays(arrays, listed, set((present or {}).values()))
             for name, part in {**taken, manifest.STATE: plain}.items():
@@ -111,7 +113,7 @@ class Draft:
             self._strangers(written)
             neighbours.keep_modes(self.target, self.path, [*self._files, *(tokenizer.written if tokenizer else ())])
             self._carry(keep)
-            sealed = Manifest(type_name, state_sha256(tree), self._files, listed, arrangement.parts, tokenizer)
+            sealed = Manifest(type_name, name_of_state.result(), self._files, listed, arrangement.parts, tokenizer)
             files.write(self.path / manifest.NAME, manifest.to_bytes(sealed))
 
     def _arrays(self, arrays: Mapping[str, AnyArray], listed: Mapping[str, ArrayEntry], present: set[Place]) -> None:
