@@ -109,6 +109,13 @@ def test_an_array_in_two_places_is_kept_once_and_is_one_array_again() -> None:
     assert list(loaded) == list(tree)
 
 
+def test_the_order_of_keys_does_not_change_the_name_of_a_state_but_what_is_shared_does() -> None:
+    w = np.arange(3.0)
+    names = {state_sha256(tree) for tree in ({"a": w, "b": {"c": w}}, {"b": {"c": w}, "a": w})}
+    assert len(names) == 1
+    assert state_sha256({"a": w, "b": {"c": w.copy()}}) not in names
+
+
 @pytest.mark.parametrize("first", ["/nowhere", "/a", 5, None])
 def test_an_array_that_is_the_same_as_none_is_refused(first: Any) -> None:
     with pytest.raises(CorruptStateError, match="is not there"):

@@ -1,5 +1,6 @@
 """How does state survive? Trees of arrays and JSON values in, verified versions and files out."""
 
+from jamais.persistence.background import BackgroundSaver
 from jamais.persistence.faces.models import (
     load_model_auto,
     load_model_binary,
@@ -14,6 +15,7 @@ from jamais.persistence.versions.retention import Retention
 from jamais.persistence.versions.store import VersionStore
 
 __all__ = [
+    "BackgroundSaver",
     "Retention",
     "VersionInfo",
     "VersionStore",

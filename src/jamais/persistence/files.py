@@ -66,14 +66,14 @@ def replacing(path: Path) -> Iterator[int]:
 
 def beside(path: Path) -> Path:
     """Name a temporary file or folder next to `path`, and remove those whose writers died on this machine."""
-    host = hashlib.sha256(os.uname().nodename.encode()).hexdigest()[:8]
-    ours = re.compile(re.escape(f"{TEMPORARY}{host}-") + r"(\d{1,9})-[0-9a-f]{8}-" + re.escape(path.name[:120]))
-    for name in os.listdir(path.parent):
-        owner = ours.fullmatch(name)
+    host, name = (hashlib.sha256(os.fsencode(one)).hexdigest()[:8] for one in (os.uname().nodename, path.name))
+    ours = re.compile(rf"{re.escape(TEMPORARY)}{host}-(\d{{1,9}})-[0-9a-f]{{8}}-{name}")
+    for left in os.listdir(path.parent):
+        owner = ours.fullmatch(left)
         if owner and not _alive(int(owner[1])):
             with suppress(OSError):
-                remove(path.parent / name)
-    return path.with_name(f"{TEMPORARY}{host}-{os.getpid()}-{secrets.token_hex(4)}-{path.name[:120]}")
+                remove(path.parent / left)
+    return path.with_name(f"{TEMPORARY}{host}-{os.getpid()}-{secrets.token_hex(4)}-{name}")
 
 
 def write_all(handle: int, data: Bytes) -> None:

@@ -58,11 +58,15 @@ def unflatten(tensors: Mapping[str, AnyArray], plain: Any, where: str = "state.j
 def state_sha256(tree: StateTree) -> str:
     """Name a whole state: sha256 over its JSON and the dtype, shape and sha256 of every array, 64 hex digits.
 
-    The same state has the same name whichever face it came through.
+    The same state has the same name whichever face it came through, and in whatever order its keys stand.
     """
-    tensors, plain = flatten(tree)
+    tensors, plain = flatten(_in_order(tree))  # of a shared array, which place is the first hangs on the order
     listed = {path: sha256(as_bytes(array)) for path, array in tensors.items()}
     return sha256(json_text.dump({"state": plain, "arrays": listed}, canonical=True))
+
+
+def _in_order(node: Any) -> Any:
+    return {key: _in_order(node[key]) for key in sorted(node, key=str)} if type(node) is dict else node
 
 
 class _Encoder:

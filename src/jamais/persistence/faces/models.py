@@ -164,8 +164,10 @@ def _read(path: str | Path, face: Face, *, accept_edits: bool = False) -> tuple[
     found = face_of(path)
     if found is not face:
         raise InputError(f"{path}: holds {found.value}, not {face.value}: load_model_auto takes any of them")
+    # A link that somebody made (latest.bin) is followed; below, files are opened without following any.
+    there = Path(path).resolve()
     if face is Face.BINARY:
-        return read_binary(Path(path))
+        return read_binary(there)
     if face is Face.STORE:
         tree, info = VersionStore(path).load()
         for warning in info.warnings:
@@ -174,10 +176,10 @@ def _read(path: str | Path, face: Face, *, accept_edits: bool = False) -> tuple[
     if face is Face.JSON:
         from jamais.persistence.faces.json_face import read_json
 
-        return read_json(Path(path), accept_edits=accept_edits)
+        return read_json(there, accept_edits=accept_edits)
     from jamais.persistence.faces.folder import read_folder
 
-    return read_folder(Path(path), accept_edits=accept_edits)
+    return read_folder(there, accept_edits=accept_edits)
 
 
 def _written(path: str | Path, write: Callable[[Path], None]) -> None:

@@ -1,0 +1,214 @@
+"""Is whatever is registered saved in one call and found again in one, told apart by content?"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from tests.reference import small_log
+
+import jamais
+from jamais import registry
+from jamais.detectors.knn import KNN
+from jamais.errors import CorruptStateError, InputError, StateError
+from jamais.memory import CoverMemory
+from jamais.persistence import (
+    VersionStore,
+    load_model_auto,
+    load_model_binary,
+    load_model_folder,
+    load_model_json,
+    save_model_binary,
+    save_model_folder,
+    save_model_json,
+)
+from jamais.persistence.faces.binary import write_binary
+from jamais.persistence.faces.models import state_of, thing_of
+from jamais.persistence.tree import state_sha256
+
+ROWS = np.random.default_rng(0).normal(size=(40, 5)).astype(np.float32)
+FACES: dict[str, tuple[Callable[..., None], Callable[..., Any]]] = {
+    "model.bin": (save_model_binary, load_model_binary),
+    "model.json": (save_model_json, load_model_json),
+    "model": (save_model_folder, load_model_folder),
+}
+
+
+def memory() -> CoverMemory:
+    made = CoverMemory(capacity=20)
+    made.add(ROWS, digest="e" * 64)
+    return made
+
+
+def watcher() -> jamais.Watcher:
+    return jamais.fit([str(line) for line in small_log.said(300, seed=1)], kind="logs", settings=small_log.TINY)
+
+
+def vocab() -> Any:
+    from jamais.models import Vocab
+
+    return Vocab(["中国", "历史", "day"])
+
+
+def llm() -> Any:
+    from jamais.models import LLM
+
+    made = LLM(vocab(), width=16, n_layers=1, n_heads=2)
+    made.train(["中国历史"], 2, 0.01)
+    return made
+
+
+def hugging() -> Any:
+    pytest.importorskip("transformers")
+    from jamais.models import TinyLogBERT, TinyLogBERTConfig
+
+    return TinyLogBERT(
+        TinyLogBERTConfig(hidden_size=16, num_hidden_layers=1, num_attention_heads=2, intermediate_size=8)
+    )
+
+
+def line_encoder() -> Any:
+    from jamais.models.tinylogbert import EncoderSettings, LineEncoder
+
+    small = EncoderSettings(layers=1, width=16, heads=2, inner=32, steps=0)
+    return LineEncoder.train(["disk is full", "user logged in"], [3, 5], settings=small, seed=0)
+
+
+THINGS: dict[str, Callable[[], Any]] = {
+    "cover-memory": memory,
+    "knn": lambda: KNN(3).fit(ROWS),
+    "line-encoder": line_encoder,
+    "llm": llm,
+    "logs": watcher,
+    "tinylogbert": hugging,
+    "vocab": vocab,
+}
+
+
+def test_every_registered_type_is_tried_here() -> None:
+    assert sorted(THINGS) == registry.names()
+
+
+@pytest.mark.parametrize("name", THINGS)
+def test_everything_comes_back_from_every_face_with_the_same_sha256(name: str, tmp_path: Path) -> None:
+    thing = THINGS[name]()
+    wanted = state_sha256(state_of(thing)[1])
+    for at, (save, load) in FACES.items():
+        path = tmp_path / "deeper" / at
+        save(thing, path, verify=True)
+        for again in (load(path), load_model_auto(str(path))):
+            assert type(again) is type(thing)
+            assert registry.name_of(again) == name
+            assert state_sha256(state_of(again)[1]) == wanted, at
+    name_in_store, tree = state_of(thing)
+    VersionStore(tmp_path / "store").commit(tree, reason="", kind=name_in_store, parent=None)
+    assert state_sha256(state_of(load_model_auto(tmp_path / "store"))[1]) == wanted
+
+
+def test_the_faces_turn_into_one_another_without_a_bit_lost(tmp_path: Path) -> None:
+    thing = memory()
+    wanted = state_sha256(thing.state_dict())
+    for step, at in enumerate(["model.bin", "model.json", "model", "model.json", "model.bin"]):
+        FACES[at][0](thing, tmp_path / f"{step}" / at)
+        thing = load_model_auto(tmp_path / f"{step}" / at)
+    assert state_sha256(thing.state_dict()) == wanted
+    assert (tmp_path / "0" / "model.bin").read_bytes() == (tmp_path / "4" / "model.bin").read_bytes()
+    assert (tmp_path / "1" / "model.json").read_bytes() == (tmp_path / "3" / "model.json").read_bytes()
+
+
+def test_content_decides_and_a_wrong_suffix_is_a_warning(tmp_path: Path) -> None:
+    save_model_binary(memory(), tmp_path / "really binary.json")
+    save_model_json(memory(), tmp_path / "really json.bin")
+    for name in ("really binary.json", "really json.bin"):
+        with pytest.warns(UserWarning, match=r"is called \.(json|bin) but holds a (binary|JSON) state"):
+            assert isinstance(load_model_auto(tmp_path / name), CoverMemory)
+    with pytest.raises(InputError, match="holds a JSON state, not a binary state: load_model_auto takes any"):
+        load_model_binary(tmp_path / "really json.bin")
+
+
+def test_a_link_to_a_saved_model_is_followed(tmp_path: Path) -> None:
+    for at, (save, load) in FACES.items():
+        save(memory(), tmp_path / at)
+        (tmp_path / f"latest {at}").symlink_to(tmp_path / at)
+        assert isinstance(load(tmp_path / f"latest {at}"), CoverMemory)
+    save_model_binary(memory(), tmp_path / "latest model.bin")
+    assert (tmp_path / "latest model.bin").is_symlink(), "what it points to was replaced"
+
+
+@pytest.mark.parametrize("name", ["日" * 80 + ".bin", "x" * 250 + ".bin"])
+def test_long_names_are_no_trouble(name: str, tmp_path: Path) -> None:
+    save_model_binary(memory(), tmp_path / name)
+    assert os.listdir(tmp_path) == [name]
+
+
+def test_what_cannot_be_saved_is_told(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="cannot save dict: give a watcher or one of cover-memory, knn"):
+        save_model_binary({}, tmp_path / "x.bin")
+    with pytest.raises(InputError, match="digest is one of xxh3-128, sha256, got 'md5'"):
+        save_model_binary(memory(), tmp_path / "x.bin", digest="md5")
+    assert os.listdir(tmp_path) == []
+
+
+def test_other_files_are_refused_with_what_they_are(tmp_path: Path) -> None:
+    import pickle
+    import zipfile
+
+    with zipfile.ZipFile(tmp_path / "torch.bin", "w") as archive:
+        archive.writestr("data.pkl", "x")
+    (tmp_path / "pickle.bin").write_bytes(pickle.dumps({"a": 1}))
+    np.save(tmp_path / "array.npy", ROWS)
+    (tmp_path / "empty.bin").touch()
+    (tmp_path / "text.bin").write_text("hello")
+    (tmp_path / "folder").mkdir()
+    says = {
+        "torch.bin": "a file of torch.save",
+        "pickle.bin": "reading it could run code, so jamais never does",
+        "array.npy": "an array of numpy",
+        "empty.bin": "is empty",
+        "text.bin": "begins with b'hello'",
+        "folder": "neither a store of versions nor a model folder",
+        "nowhere": "no such file or folder",
+    }
+    for name, text in says.items():
+        with pytest.raises(InputError, match=text):
+            load_model_auto(tmp_path / name)
+
+
+def test_a_state_of_an_unknown_type_or_of_another_jamais_is_told(tmp_path: Path) -> None:
+    write_binary(tmp_path / "x.bin", {"a": 1}, "os.system")
+    with pytest.raises(StateError, match=r"unknown type 'os.system' .* update jamais"):
+        load_model_binary(tmp_path / "x.bin")
+    write_binary(tmp_path / "x.bin", {"a": 1}, "knn")
+    with pytest.raises(CorruptStateError, match="not the state of a KNN"):
+        load_model_binary(tmp_path / "x.bin")
+    with pytest.raises(StateError, match=r"written by another jamais \(KeyError"):
+        thing_of("logs", {"a": 1})
+
+
+def test_verify_notices_a_disk_that_lies(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    other = memory()
+    other.add(ROWS + 9, digest="e" * 64)
+    real = jamais.persistence.faces.models.write_binary
+    monkeypatch.setattr(
+        "jamais.persistence.faces.models.write_binary",
+        lambda target, tree, name, digest: real(target, other.state_dict(), name, digest=digest),
+    )
+    with pytest.raises(CorruptStateError, match="reads back as something else"):
+        save_model_binary(memory(), tmp_path / "x.bin", verify=True)
+
+
+def test_a_full_disk_is_told_and_the_old_file_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    save_model_binary(KNN(3).fit(ROWS), tmp_path / "x.bin")
+
+    def full(*_: Any) -> Any:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "write", full)
+        with pytest.raises(StateError, match=r"No space left on device.*nothing was changed"):
+            save_model_binary(memory(), tmp_path / "x.bin")
+    assert isinstance(load_model_auto(tmp_path / "x.bin"), KNN)
