@@ -19,7 +19,7 @@ from jamais.persistence.difference import Difference, compare, compare_arrays
 from jamais.persistence.tree import state_sha256
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(TREES)
 def test_a_state_does_not_differ_from_its_copy(tree: dict[str, Any]) -> None:
     found = compare(tree, copy.deepcopy(tree))
@@ -27,7 +27,7 @@ def test_a_state_does_not_differ_from_its_copy(tree: dict[str, Any]) -> None:
     assert found.same == ("",)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(TREES, st.data())
 def test_states_differ_exactly_where_their_names_differ(tree: dict[str, Any], data: st.DataObject) -> None:
     other = copy.deepcopy(tree)
