@@ -1,0 +1,1 @@
+"""What does it cost to save and load a training state durably and verified, beside the usual ways?"""
