@@ -383,6 +383,13 @@ def test_hostile_torch_files_are_refused_and_nothing_is_run(
     assert not (tmp_path / "ran").exists()
 
 
+@pytest.mark.slow  # to make the file takes seconds, to refuse it does not
+def test_a_torch_file_of_many_members_is_refused_at_once(tmp_path: Path) -> None:
+    many = zipped({"data.pkl": b".", **{str(n): b"" for n in range(70_000)}})
+    (tmp_path / "pytorch_model.bin").write_bytes(many)
+    refused_at_once(tmp_path, "more than 16384 tensors")
+
+
 def tensors_file(header: bytes, data: bytes = b"") -> bytes:
     return len(header).to_bytes(8, "little") + header + data
 

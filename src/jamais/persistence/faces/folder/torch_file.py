@@ -21,11 +21,12 @@ import numpy as np
 from jamais.errors import CorruptStateError, StateError
 from jamais.persistence import files
 from jamais.persistence.dtypes import BY_NAME, NAMES, AnyArray
-from jamais.persistence.tensor_file import MAX_TENSORS
 
 if TYPE_CHECKING:
     import torch
 
+MAX_TENSORS = 16_384
+"""Every member of a zip becomes an object before anything of it can be looked at."""
 _MAX_DIRECTORY = 16 * 1024 * 1024
 _MAX_PICKLE = 16 * 1024 * 1024
 _TORCH_NAMES = {
@@ -91,20 +92,22 @@ def array_of(tensor: torch.Tensor) -> AnyArray:
 
 
 def write_torch(handle: int, arrays: Mapping[str, AnyArray]) -> None:
-    """Write plain tensors to an open, empty file as `torch.save` does."""
+    """Write plain tensors to an open, empty file as `torch.save` does; raise StateError for too many."""
     import torch
 
+    if len(arrays) > MAX_TENSORS:
+        raise StateError(f"{len(arrays)} tensors, at most {MAX_TENSORS} go into a .bin: use .safetensors")
     with os.fdopen(os.dup(handle), "wb") as stream:
         torch.save({name: tensor_of(array) for name, array in arrays.items()}, stream)
 
 
 def read_torch(path: Path) -> dict[str, AnyArray]:
     """Read a dict of plain tensors; raise CorruptStateError for any other content, before torch sees it."""
-    import torch
-
     handle, size = files.open_plain(path)
     with os.fdopen(handle, "rb") as stream:
         check_torch(stream, size, str(path))
+        import torch  # not before it is worth the seconds
+
         stream.seek(0)
         try:
             found = torch.load(stream, map_location="cpu", weights_only=True)
@@ -151,14 +154,15 @@ def _small_directory(stream: BinaryIO, size: int, where: str) -> None:
     if len(end) < 22 or end[:4] != b"PK\x05\x06":
         raise CorruptStateError(f"{where}: its end is missing")
     length = struct.unpack("<I", end[12:16])[0]
-    if length == 0xFFFFFFFF:
-        stream.seek(max(0, size - 22 - 20 - 56))
-        wide = stream.read(56)
-        if wide[:4] != b"PK\x06\x06":
-            raise CorruptStateError(f"{where}: its end is missing")
-        length = struct.unpack("<Q", wide[40:48])[0]
+    stream.seek(max(0, size - 22 - 20 - 56))
+    wide = stream.read(56)  # there only where a number above is too large for its field
+    if wide[:4] == b"PK\x06\x06":
+        length = max(length if length != 0xFFFFFFFF else 0, struct.unpack("<Q", wide[40:48])[0])
     if length > min(_MAX_DIRECTORY, size):
         raise CorruptStateError(f"{where}: a directory of {length} bytes in a file of {size}")
+    stream.seek(max(0, size - length - 22 - 20 - 56))
+    if stream.read(length + 76).count(b"PK\x01\x02") > MAX_TENSORS + 64:
+        raise CorruptStateError(f"{where}: more than {MAX_TENSORS} tensors")
 
 
 def _only_stored(members: list[zipfile.ZipInfo], size: int, where: str) -> None:

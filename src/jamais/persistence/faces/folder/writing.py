@@ -15,7 +15,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from jamais.errors import StateError
+from jamais.errors import InputError, StateError
 from jamais.persistence import digests, files, json_text
 from jamais.persistence.dtypes import AnyArray
 from jamais.persistence.faces.arrangement import Arrangement
@@ -99,6 +99,11 @@ class Draft:
         `present` says which arrays (by path) another library has already written to this folder, and where; other
         files it wrote are sealed, too. Files of the older save for which `keep` is true stay, with their seals.
         """
+        if self._old is not None and self._old.type_name != type_name:
+            raise InputError(
+                f"{self.target} holds a saved {self._old.type_name}, which a {type_name} would replace: "
+                "save to another folder, or remove that one first"
+            )
         arrays, plain = flatten(tree)
         taken = placing.take_parts(plain, arrangement.parts)
         where = placing.places(tree, arrays, arrangement, weights_file) | dict(present or {})
