@@ -185,14 +185,7 @@ sys.exit(143)
 """
 
 
-NO_EXECUTOR = pytest.mark.xfail(
-    strict=True,
-    reason="tensor_file digests in an executor, which takes no work once the main thread has ended; "
-    "a plain thread there makes this pass: then take the mark away",
-)
-
-
-@pytest.mark.parametrize("how", [pytest.param("save", marks=NO_EXECUTOR), "fail"])
+@pytest.mark.parametrize("how", ["save", "fail"])
 def test_a_program_that_ends_meanwhile_ends_after_the_save(tmp_path: Path, how: str) -> None:
     done = subprocess.run([sys.executable, "-c", CHILD, str(tmp_path), how], capture_output=True, text=True)
     assert done.returncode == 143, done.stderr

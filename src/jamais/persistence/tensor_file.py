@@ -15,7 +15,6 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -55,11 +54,11 @@ def write_tensors(
     order = sorted(arrays, key=lambda name: -arrays[name].dtype.itemsize)
     blank = dict.fromkeys(order, "0" * digests.LENGTHS[digest])
     meters = {name: digests.hasher(digest) for name in order} if known is None else {}
-    with ThreadPoolExecutor(1) as pool:  # hashing leaves the lock of Python free, so it costs no time of the writing
+    with digests.meanwhile() as digest_later:
 
         def emit(block: memoryview | bytes, meter: Hasher | None) -> None:
             if meter is not None:
-                pool.submit(meter.update, block)
+                digest_later(meter, block)
             files.write_all(handle, block)
 
         header = _header(arrays, order, metadata, blank if known is None else known)
