@@ -3,7 +3,6 @@ from __future__ import annotations
 import subprocess
 import sys
 import threading
-import time
 from pathlib import Path
 from typing import Any
 
@@ -194,24 +193,3 @@ def test_a_program_that_ends_meanwhile_ends_after_the_save(tmp_path: Path, how: 
         assert done.stderr == ""
     else:
         assert "a background save failed and nobody asked for it: the disk is gone" in done.stderr
-
-
-@pytest.mark.slow
-def test_the_caller_is_blocked_for_a_quarter_of_a_direct_commit_at_most(tmp_path: Path) -> None:
-    rng = np.random.default_rng(0)
-    layers = {f"layer{i}": rng.standard_normal((1024, 1024), dtype=np.float32) for i in range(88)}  # 352 MiB
-    direct, blocked = [], []
-    store, number = VersionStore(tmp_path / "direct"), None
-    saver = BackgroundSaver(VersionStore(tmp_path / "behind"))
-    for round_ in range(4):
-        for layer in layers.values():
-            layer += 1  # as in training, nothing is the same as in the version before
-        begin = time.perf_counter()
-        number = store.commit({"model": layers}, reason="r", kind="training", parent=number)
-        direct.append(time.perf_counter() - begin)
-        begin = time.perf_counter()
-        saver.commit({"model": layers}, reason="r", kind="training")
-        if round_:  # the first makes the buffers
-            blocked.append(time.perf_counter() - begin)
-        saver.wait()
-    assert min(blocked) <= 0.25 * min(direct), (blocked, direct)

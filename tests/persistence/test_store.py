@@ -234,27 +234,3 @@ def test_looking_at_a_store_imports_neither_torch_nor_safetensors(tmp_path: Path
         check=False,
     )
     assert done.returncode == 0, done.stderr
-
-
-def best_of(times: int, work: Any) -> float:
-    taken = []
-    for _ in range(times):
-        start = time.perf_counter()
-        work()
-        taken.append(time.perf_counter() - start)
-    return min(taken)
-
-
-@pytest.mark.slow
-def test_a_state_of_20_mb_is_committed_in_under_a_second_and_history_takes_50_ms(tmp_path: Path) -> None:
-    store = VersionStore(tmp_path / "app")
-    rng = np.random.default_rng(0)
-
-    def commit() -> None:
-        big = {"memory": {"rows": rng.random((2500, 1000))}, "lines": ["a line of text"] * 20_000}
-        store.commit(big, reason="fit", kind="logs", parent=store.current)
-
-    assert best_of(3, commit) < 1.0
-    for number in range(3, 50):
-        store.commit({"n": number}, reason="learn", kind="logs", parent=number)
-    assert best_of(3, store.history) < 0.05
