@@ -120,6 +120,21 @@ def test_the_faces_turn_into_one_another_without_a_bit_lost(tmp_path: Path) -> N
     assert (tmp_path / "1" / "model.json").read_bytes() == (tmp_path / "3" / "model.json").read_bytes()
 
 
+def test_a_folder_of_another_program_loads_with_a_warning(tmp_path: Path) -> None:
+    thing = hugging()
+    save_model_folder(thing, tmp_path / "model")
+    for name in ("MANIFEST.json", "state.json"):
+        (tmp_path / "model" / name).unlink()
+    with pytest.warns(UserWarning, match="MANIFEST"):
+        again = load_model_auto(tmp_path / "model")
+    assert type(again) is type(thing)
+    for name, tensor in thing.state_dict().items():
+        assert tensor.equal(again.state_dict()[name])
+    (tmp_path / "model" / "config.json").write_text('{"model_type": "gpt2"}')
+    with pytest.warns(UserWarning), pytest.raises(StateError, match="unknown type 'gpt2'"):
+        load_model_auto(tmp_path / "model")
+
+
 def test_content_decides_and_a_wrong_suffix_is_a_warning(tmp_path: Path) -> None:
     save_model_binary(memory(), tmp_path / "really binary.json")
     save_model_json(memory(), tmp_path / "really json.bin")

@@ -26,7 +26,7 @@ from jamais.types import StateTree
 MAX_INT_BITS = 1024
 """Random generators keep integers of 128 bits; Python refuses to read decimals of more than 4,300 digits."""
 
-_BY_MARK = {NAMES[d] if d.kind == "V" else d.str: d for d in NAMES}
+_BY_MARK = {d.str if d.isbuiltin == 1 else NAMES[d]: d for d in NAMES}
 """How a marker names a dtype: numpy's own way, or safetensors' for those that numpy has no word for."""
 _MARKS = {dtype: mark for mark, dtype in _BY_MARK.items()}
 _AS_BYTES = re.compile(r"[<>|](?:[iufc]\d{1,2}|[SU]\d{1,9}|[mM]8(?:\[\d{0,9}[A-Za-z]{1,2}\])?)")

@@ -14,7 +14,7 @@ from jamais.errors import CorruptStateError, SettingsError
 from jamais.models.llm.adam import Adam, Moments
 from jamais.models.llm.network import LLMConfig, Network, shapes
 from jamais.models.llm.training import Progress
-from jamais.persistence.faces.arrangement import Arrangement, Layer
+from jamais.persistence.faces.arrangement import Arrangement, Layer, Weights
 from jamais.types import StateTree
 
 PARTS = ("config", "vocab", "model", "optimizer", "rng", "trainer")
@@ -107,7 +107,7 @@ def arrangement(tree: StateTree) -> Arrangement:
         *(Layer("TransformerBlock", _under(names, block, block)) for block in blocks),
         Layer("OutputProjection", _under(names, "w_out", "") | _under(names, "b_out", "")),
     )
-    return Arrangement(sections={"vocab": "/vocab"}, layers=layers)
+    return Arrangement(sections={"vocab": "/vocab"}, layers=layers, weights=Weights("/model"))
 
 
 def _under(names: list[str], begin: str, cut: str) -> dict[str, str]:

@@ -21,6 +21,10 @@ from jamais.persistence.versions.store import VersionStore
 from jamais.types import StateTree
 
 
+UNSEALED = "folder"
+"""The type of a folder without a manifest."""
+
+
 @runtime_checkable
 class Storable(Protocol):
     """What knows its whole state; its class has `from_state`."""
@@ -179,7 +183,11 @@ def _read(path: str | Path, face: Face, *, accept_edits: bool = False) -> tuple[
         return read_json(there, accept_edits=accept_edits)
     from jamais.persistence.faces.folder import read_folder
 
-    return read_folder(there, accept_edits=accept_edits)
+    tree, name = read_folder(there, accept_edits=accept_edits)
+    if name == UNSEALED:  # made by another program: its config.json is all that says what it is
+        config = tree.get("config")
+        name = str(config.get("model_type")) if isinstance(config, dict) else name
+    return tree, name
 
 
 def _written(path: str | Path, write: Callable[[Path], None]) -> None:

@@ -10,6 +10,14 @@ from jamais.errors import InputError
 from jamais.persistence import files
 
 _HEAD = 64
+_OF_A_MODEL = (
+    "MANIFEST.json",
+    "config.json",
+    "model.safetensors",
+    "model.safetensors.index.json",
+    "pytorch_model.bin",
+    "pytorch_model.bin.index.json",
+)
 
 
 class Face(enum.Enum):
@@ -42,7 +50,7 @@ def face_of(path: str | Path) -> Face:
 def _folder(target: Path) -> Face:
     if (target / "versions").is_dir():
         return Face.STORE
-    if any((target / name).exists() for name in ("MANIFEST.json", "config.json", "model.safetensors")):
+    if any((target / name).exists() for name in _OF_A_MODEL):
         return Face.FOLDER
     raise InputError(f"{target}: neither a store of versions nor a model folder: it has no versions/, no config.json")
 
