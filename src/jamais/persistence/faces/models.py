@@ -20,7 +20,6 @@ from jamais.persistence.tree import state_sha256
 from jamais.persistence.versions.store import VersionStore
 from jamais.types import StateTree
 
-
 UNSEALED = "folder"
 """The type of a folder without a manifest."""
 
