@@ -73,7 +73,14 @@ def test_the_version_is_told(typed: Any) -> None:
         (["fit"], "Missing argument 'DATA...'. (see jamais fit --help)"),
         (["score", "x", "y", "--form", "csv"], "No such option"),
         (["score", "x", "y", "--format", "cvs"], "'cvs' is not one of"),
-        (["rollback", "x", "two"], "'two' is not a valid integer"),
+        (["promote", "x", "3"], "Missing option '--as'"),
+        (["promote", "x", "3", "--as", "a", "--remove"], "leave out N"),
+        (["gc", "x", "--keep-latest", "0"], "0 is not in the range x>=1"),
+        (["gc", "x", "--keep-best", "loss"], "METRIC:min or METRIC:max"),
+        (["gc", "x", "--keep-every", "soon"], "no duration"),
+        (["gc", "x", "--min-age", "-1h"], "out of range"),
+        (["diff", "x"], "give two states"),
+        (["convert", "x"], "Missing argument 'TARGET'"),
         (["feedback", "x", "--labels", "y"], "give DATA or --alarms FILE"),
     ],
 )
@@ -184,9 +191,14 @@ def test_help_loads_nothing_heavy(arguments: list[str]) -> None:
     assert not loaded(*arguments) & (HEAVY if len(arguments) == 1 else HEAVY - {"numpy"})
 
 
-@pytest.mark.parametrize("name", ["history", "inspect", "verify"])
-def test_looking_at_a_watcher_loads_no_network(name: str, lines_kept: Path) -> None:
-    assert not loaded(name, lines_kept) & {"torch", "transformers", "tokenizers", "matplotlib", "rich"}
+@pytest.mark.parametrize(
+    "arguments",
+    [["history"], ["inspect"], ["inspect", "--arrays"], ["verify", "--full"], ["fsck"], ["gc", "--dry-run"]],
+)
+def test_looking_at_a_watcher_loads_no_network(arguments: list[str], lines_kept: Path) -> None:
+    command, *options = arguments
+    heavy = {"torch", "transformers", "tokenizers", "polars", "matplotlib", "rich"}
+    assert not loaded(command, lines_kept, *options) & heavy
 
 
 def test_scoring_loads_neither_torch_nor_transformers(lines_kept: Path, today: Path) -> None:

@@ -149,7 +149,8 @@ def test_inspect_tells_what_is_known(watcher: Path, today: Path, typed: Any) -> 
 
 def test_verify_finds_every_byte_right(watcher: Path, typed: Any) -> None:
     assert typed("verify", watcher) == (0, "1 version: every byte is right\n", "")
-    assert json.loads(typed("verify", watcher, "--json").out) == {"versions": 1, "problems": []}
+    said = json.loads(typed("verify", watcher, "--json").out)
+    assert said == {"versions": 1, "whole": 1, "problems": [], "next_step": ""}
 
 
 def test_the_figures_are_those_of_the_library(lines_kept: Path, today: Path, tmp_path: Path, typed: Any) -> None:

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from crash_child import tree
 
@@ -147,6 +148,23 @@ def loads(store: VersionStore, number: int) -> bool:
     return True
 
 
+def test_a_version_that_needs_only_the_sound_part_of_an_object_is_whole(tmp_path: Path) -> None:
+    store = VersionStore(tmp_path / "app")
+    for number, a in ((1, np.zeros(500)), (2, np.ones(500)), (3, np.zeros(500))):  # 3 takes b from the newest, 2
+        tree = {"part": {"a": a, "b": np.arange(700.0)}}
+        store.commit(tree, reason="", kind="training", parent=number - 1 or None)
+    manifest = json.loads((store.folder / "versions" / "0002.json").read_text())["manifest"]
+    at, offset, _ = manifest["arrays"]["/part/a"]["segments"][0]
+    name = manifest["objects"][at][0]
+    assert needed_by(store.folder)[name] == {2, 3}
+    flip(store.folder / "objects" / name, offset)
+    found, _ = check_versions(store._place, store._shelf, full=False)
+    assert whole_versions([1, 2, 3], found) == [1, 3]
+    assert loads(store, 3)
+    found, _ = check_versions(store._place, store._shelf, full=True)
+    assert [one.versions for one in found] == [(2,), (3,)]
+
+
 def test_the_way_out_of_a_damaged_version_is_told(store: VersionStore) -> None:
     newest = store.folder / "versions" / "0003.json"
     flip(newest, 100)
@@ -276,11 +294,15 @@ def test_what_everybody_may_change_is_a_warning(store: VersionStore) -> None:
 def test_what_this_user_may_not_read_or_write_is_told(store: VersionStore) -> None:
     path = next((store.folder / "objects").glob("*.json"))
     path.chmod(0)
+    (store.folder / "refs" / "log.jsonl").chmod(0)
     (store.folder / "versions").chmod(0o500)
-    said = {(one.level, one.where, one.what) for one in examine(store)}
+    found = examine(store)
     (store.folder / "versions").chmod(0o700)
-    assert (ERROR, f"objects/{path.name}", "this user may not read it") in said
-    assert (NOTE, "versions", "this user may not write here, so cannot save") in said
+    said = {(one.level, one.where): one for one in found}
+    assert "check its permissions" in said[ERROR, f"objects/{path.name}"].what
+    assert "nothing is lost" in said[ERROR, f"objects/{path.name}"].next_step
+    assert "check its permissions" in said[ERROR, "refs/log.jsonl"].what
+    assert said[NOTE, "versions"].what == "this user may not write here, so cannot save"
 
 
 def test_versions_of_format_0_are_examined_too(tmp_path: Path) -> None:

@@ -28,8 +28,13 @@ COMMANDS = {
     "evaluate": "Measure the alarms against labels.",
     "history": "List the saved versions.",
     "rollback": "Make an older version current.",
-    "inspect": "Show what a watcher knows.",
+    "promote": "Let a name mean a version.",
+    "inspect": "Show what a watcher knows, or what a saved state holds.",
+    "diff": "Tell in what two saved states differ.",
+    "convert": "Write a saved state as a file, a JSON text or a folder.",
     "verify": "Check that every saved byte is what was written.",
+    "fsck": "Examine a store: what is damaged, left over, foreign, and what to do.",
+    "gc": "Remove versions that no rule keeps, and what no version needs.",
 }
 
 STORY = """\

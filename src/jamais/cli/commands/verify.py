@@ -6,32 +6,33 @@ import json
 
 import click
 
-from jamais.cli import told
-
 
 @click.command("verify")
-@click.argument("folder", metavar="DIR")
+@click.argument("path", metavar="PATH")
+@click.option("--full", is_flag=True, help="Compare the sha256 of every file, too: what the fast digests leave out.")
 @click.option("--json", "as_json", is_flag=True, help="The problems as one JSON object.")
-def command(folder: str, as_json: bool) -> None:
+def command(path: str, full: bool, as_json: bool) -> None:
     """Check that every saved byte is what was written.
 
-    Reads all versions and compares sizes and checksums. Exit code 1 if anything is wrong.
+    Of a watcher's folder, or another store, all versions; DIR@3 is one of them. Of a .bin, a .json or a model
+    folder all of it. What is wrong is named by file and array, with the version to go back to. Exit code 1 if
+    anything is.
 
     \b
     Example:
       jamais verify watchers/app
+      jamais verify watchers/app --full
+      jamais verify model.bin
     """
-    from jamais.persistence import VersionStore
+    from jamais.cli.progress import ProgressBar
+    from jamais.cli.versions import verifying
+    from jamais.cli.versions.where import Where
 
-    store = VersionStore(folder)
-    problems = store.verify()
+    with ProgressBar() as bar:
+        done = verifying.checked(Where.parse(path), full=full, on_event=bar)
     if as_json:
-        click.echo(json.dumps({"versions": len(store.history()), "problems": problems}, ensure_ascii=False))
+        click.echo(json.dumps(verifying.as_json(done), ensure_ascii=False))
     else:
-        for problem in problems:
-            click.echo(told.plain(problem))
-        n = len(store.history())
-        versions = f"{n} version{'' if n == 1 else 's'}"
-        click.echo(f"{versions}: {len(problems)} problems" if problems else f"{versions}: every byte is right")
-    if problems:
+        verifying.print_checked(done)
+    if done.problems:
         raise click.exceptions.Exit(1)

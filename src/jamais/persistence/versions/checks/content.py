@@ -71,17 +71,22 @@ def _manifests(place: Place, shelf: Shelf, full: bool) -> tuple[list[Finding], d
                 manifests[number] = shelf.manifest(number)
         except StateError as error:
             where = f"versions/{number:04d}.json"
-            found.append(Finding(ERROR, where, _without(str(error), f"{place}/{where}"), versions=(number,)))
+            what = _without(str(error), f"{place}/{where}")
+            found.append(Finding(ERROR, where, what, _unreadable(error), (number,)))
     return found, manifests
 
 
 @dataclass
 class _Needed:
-    """What the versions need of one object: JSON, or pieces of arrays (offset, length, digest) -> paths."""
+    """What the versions need of one object: JSON, or pieces of arrays (offset, length, digest)."""
 
     versions: set[int] = field(default_factory=set)
     is_json: bool = False
-    pieces: dict[tuple[int, int, str], set[str]] = field(default_factory=dict)
+    pieces: dict[tuple[int, int, str], set[tuple[int, str]]] = field(default_factory=dict)
+    """The versions that need a piece, with the path of the array that it is of there."""
+
+    def users(self) -> set[tuple[int, str]]:
+        return {user for users in self.pieces.values() for user in users}
 
 
 def _check_objects(place: Place, manifests: Mapping[int, Manifest], full: bool, on_event: Listener) -> list[Finding]:
@@ -90,14 +95,13 @@ def _check_objects(place: Place, manifests: Mapping[int, Manifest], full: bool, 
     total, done = sum(one.size for one in needed), 0
     for one, use in needed.items():
         on_event(Event("checking", done, total))
+        where = f"objects/{one.name}"
         try:
-            what = _check_object(place, one, use, full)
+            found += _check_object(place, where, one, use, full)
         except StateError as error:
-            what = _without(str(error), f"{place}/objects/{one.name}")
-        if what:
-            if use.pieces and not what.startswith("array"):
-                what += f" (it holds {_some({path for paths in use.pieces.values() for path in paths})})"
-            found.append(Finding(ERROR, f"objects/{one.name}", what, versions=tuple(sorted(use.versions))))
+            what = _without(str(error), f"{place}/{where}")
+            what += f" (it holds {_some(path for _, path in use.users())})" if use.pieces else ""
+            found.append(Finding(ERROR, where, what, _unreadable(error), tuple(sorted(use.versions))))
         done += one.size
     on_event(Event("checking", done, total))
     return found
@@ -113,27 +117,31 @@ def _needed(manifests: Mapping[int, Manifest]) -> dict[ObjectEntry, _Needed]:
         for path, entry in read.arrays.items():
             for length, segment in zip(entry.lengths(), entry.segments, strict=True):
                 pieces = needed[read.objects[segment.object]].pieces
-                pieces.setdefault((segment.offset, length, segment.digest), set()).add(path)
+                pieces.setdefault((segment.offset, length, segment.digest), set()).add((number, path))
     return needed
 
 
-def _check_object(place: Place, one: ObjectEntry, use: _Needed, full: bool) -> str:
-    """Say what is wrong with an object, "" when nothing is."""
-    with place.opened(f"objects/{one.name}") as opened:
+def _check_object(place: Place, where: str, one: ObjectEntry, use: _Needed, full: bool) -> list[Finding]:
+    """Say which arrays in an object are damaged; a version that needs only others of it can still be read."""
+    wrong: set[tuple[int, str]] = set()
+    with place.opened(where) as opened:
         if opened.size != one.size:
-            return f"{opened.size} bytes, the manifest says {one.size}"
-        wrong: set[str] = set()
+            raise CorruptStateError(f"{opened.size} bytes, the manifest says {one.size}")
         buffer = bytearray(max((length for _, length, _ in use.pieces), default=0))
-        for (offset, length, digest), paths in sorted(use.pieces.items()):
+        for (offset, length, digest), users in sorted(use.pieces.items()):
             target = memoryview(buffer)[:length]
             opened.read_into(target, offset)
             if digests.fast(target) != digest:
-                wrong |= paths
-        if wrong:
-            return f"{_some(wrong)}: {NOT_WRITTEN}"
-        if (full or use.is_json) and _sha256(opened) != one.sha256:
-            return f"{NOT_WRITTEN} (sha256)"
-    return ""
+                wrong |= users
+        whole = not (full or use.is_json) or _sha256(opened) == one.sha256
+    damaged = {number for number, _ in wrong}
+    found = []
+    if wrong:
+        what = f"{_some(path for _, path in wrong)}: {NOT_WRITTEN}"
+        found.append(Finding(ERROR, where, what, versions=tuple(sorted(damaged))))
+    if not whole and use.versions - damaged:
+        found.append(Finding(ERROR, where, f"{NOT_WRITTEN} (sha256)", versions=tuple(sorted(use.versions - damaged))))
+    return found
 
 
 def _sha256(opened: Reading) -> str:
@@ -159,8 +167,13 @@ def _check_fit(place: Place, number: int, read: Manifest) -> list[Finding]:
     return []
 
 
+def _unreadable(error: StateError) -> str:
+    """Say what to do about a file that may well be whole, but cannot be read, or not by this jamais."""
+    return "" if isinstance(error, CorruptStateError) else "nothing is lost: mend that, then look again"
+
+
 def _some(paths: Iterable[str]) -> str:
-    names = sorted(paths)
+    names = sorted(set(paths))
     more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
     return f"array{'s' if len(names) > 1 else ''} {', '.join(name[:120] for name in names[:_NAMED])}{more}"
 

@@ -34,12 +34,13 @@ def examine(store: VersionStore, *, full: bool = True, on_event: Listener = sile
     damage, manifests = check_versions(place, shelf, full=full, on_event=on_event)
     whole = whole_versions(numbers, damage)
     step = way_out(place, numbers, set(numbers) - set(whole))
-    found += [replace(one, next_step=step) for one in damage]
+    found += [replace(one, next_step=one.next_step or step) for one in damage]
     found += names.check_names(place, numbers, whole)
     found += order.check_store_file(place, manifests)
     unread = [number for number in numbers if number not in manifests and not shelf.is_old(number)]
     found += order.check_orphans(place, listed, manifests, all_read=not unread)
     found += order.check_strangers(place, numbers)
     found += order.check_descent(shelf, numbers, manifests)
-    found += order.check_rights(place)
+    known = {one.where for one in found}
+    found += [one for one in order.check_rights(place) if one.where not in known]
     return sorted(found, key=lambda one: (_LEVELS[one.level], one.where))

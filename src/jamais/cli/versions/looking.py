@@ -1,0 +1,44 @@
+"""Does a watcher lie there, and what does it know?"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import click
+
+from jamais import registry
+from jamais.cli import told
+from jamais.cli.versions.where import Where, refusals
+from jamais.persistence.faces.recognise import Face
+
+
+def watcher_at(where: Where) -> dict[str, Any] | None:
+    """Give what the watcher of a store knows; None where something else lies."""
+    from jamais.persistence import VersionStore
+
+    if where.face() is not Face.STORE:
+        return None
+    with refusals(where.path):
+        store = VersionStore(where.path)
+        if store.info(where.version).kind not in registry.kinds():
+            return None
+        from jamais.cli import portrait
+
+        return portrait.facts(*store.load(where.version))
+
+
+def print_watcher(known: dict[str, Any], *, templates: bool, settings: bool, as_json: bool) -> None:
+    """Print what a watcher knows, or one list of it."""
+    from jamais.cli import portrait
+
+    if as_json:
+        click.echo(json.dumps(known, ensure_ascii=False))
+    elif templates:
+        for one in known["templates"]:
+            click.echo(told.plain(f"{one['times']:>9}  {one['item']}  {one['level']:<5}  {one['text']}"))
+    elif settings:
+        click.echo("\n".join(f"{name} = {value}" for name, value in portrait.flat(known["settings"])))
+    else:
+        for name, text in portrait.lines(known):
+            told.field(name, text)
