@@ -28,7 +28,7 @@ class PartChange:
 
 @dataclass(frozen=True)
 class ListChange:
-    """A list of distinct texts, as a vocabulary is, that is not the same. The numbers are places in the list."""
+    """A vocabulary, or another list of texts, that is not the same. The numbers are places in the list."""
 
     path: str
     n_old: int
