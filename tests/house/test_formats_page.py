@@ -130,9 +130,9 @@ def flat(value: Any, path: str = "") -> Any:
 def test_what_is_shown_is_what_is_written_today(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     state, _ = read_binary(EXAMPLE / "state.bin")
     for module in (binary, json_face, folder_manifest, version_manifest):
-        monkeypatch.setattr(module, "__version__", "0.1.0")
+        monkeypatch.setattr(module, "__version__", "0.2.0")
     new = version_manifest.VersionInfo
-    monkeypatch.setattr(version_store, "VersionInfo", lambda *given: new(*given, jamais_version="0.1.0"))
+    monkeypatch.setattr(version_store, "VersionInfo", lambda *given: new(*given, jamais_version="0.2.0"))
     monkeypatch.setattr(version_store, "_now", lambda: "2026-11-01T09:00:00.000Z")
     monkeypatch.setattr(refs, "_who", lambda: "ops@example.org")
     write_binary(tmp_path / "state.bin", state, "example")

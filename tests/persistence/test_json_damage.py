@@ -180,7 +180,7 @@ def test_json_that_is_none_or_a_bomb_is_refused(tmp_path: Path, text: bytes, say
     ("change", "says"),
     [
         (lambda d: d.update(format="other"), "not a state saved by jamais"),
-        (lambda d: d.update(format_version=2), "format version 2, this jamais (0.1.0) reads 1: update jamais"),
+        (lambda d: d.update(format_version=2), "format version 2, this jamais (0.2.0) reads 1: update jamais"),
         (lambda d: d.update(format_version="1"), "there never was"),
         (lambda d: d.update(format_version=True), "there never was"),
         (lambda d: d.update(format_version=0), "there never was"),

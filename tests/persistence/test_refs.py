@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -98,13 +99,45 @@ def test_a_line_torn_by_a_power_cut_is_left_out_and_the_next_move_mends_the_log(
         assert line.startswith("{"), "each move has a line of its own"
 
 
-@pytest.mark.parametrize(
-    "text", ["", "{}", "[1]", '{"version": 1}', "\xff", json.dumps({"name": "best", "version": "1"})]
-)
-def test_a_damaged_name_keeps_nobody_from_reading_and_says_so_when_asked_for(store: VersionStore, text: str) -> None:
+DAMAGE = ["", "{}", "[1]", '{"version": 1}', "\xff", json.dumps({"name": "best", "version": "1"})]
+
+
+@pytest.mark.parametrize("text", DAMAGE)
+def test_where_a_name_is_damaged_its_last_move_in_the_log_counts_and_the_next_mends_it(
+    store: VersionStore, text: str
+) -> None:
     store.promote("best", 1)
+    store.promote("production", 2)
+    store.promote("best", 3)
     (store.folder / "refs" / "best.json").write_text(text)
-    assert store.load()[0]["n"] == 3
-    assert len(store.history()) == 3
-    with pytest.raises(CorruptStateError, match=r"best\.json"):
+    assert store.load("production")[0]["n"] == 2
+    assert store.load("best")[0]["n"] == 3
+    assert store.promote("best", 1).before == 3
+    assert json.loads((store.folder / "refs" / "best.json").read_text())["version"] == 1
+
+
+def test_a_damaged_name_without_a_log_keeps_nobody_from_saving(store: VersionStore) -> None:
+    store.promote("best", 1)
+    (store.folder / "refs" / "best.json").write_text("{")
+    (store.folder / "refs" / "log.jsonl").unlink()
+    assert store.refs() == {"last": 3}
+    with pytest.raises(InputError, match="no version called 'best'"):
         store.load("best")
+    store.commit({"n": 4}, reason="on", kind="any", parent=3, refs=["best"])
+    assert store.refs() == {"best": 4, "last": 4}
+
+
+def test_a_long_reason_is_cut_in_the_log_and_whole_in_the_version(store: VersionStore) -> None:
+    store.commit({"n": 4}, reason="x" * 90_000 + "\udc80", kind="any", parent=3, refs=["best"])
+    assert store.load("best")[0]["n"] == 4
+    assert len(store.log()[-1].why) < 5_000
+    assert len(store.info("best").reason) == 90_001
+    store.promote("best", 1, reason="y" * 10_000)
+    assert store.refs()["best"] == 1
+
+
+@pytest.mark.parametrize("metrics", [{"ap": 10**400}, {"ap": "high"}, {"a\udc80": 1.0}, {5: 1.0}, {"ap": None}])
+def test_figures_that_are_none_are_refused_before_anything_is_written(store: VersionStore, metrics: Any) -> None:
+    with pytest.raises(InputError, match="metrics are numbers by name"):
+        store.commit({"n": 4}, reason="", kind="any", parent=3, metrics=metrics)
+    assert store.current == 3

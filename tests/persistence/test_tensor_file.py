@@ -23,7 +23,8 @@ from safetensors.numpy import load_file, save_file
 from jamais.errors import CorruptStateError, StateError
 from jamais.persistence import digests, tensor_file
 from jamais.persistence.faces.binary import open_binary, read_binary, write_binary
-from jamais.persistence.tensor_file import TensorFile
+from jamais.persistence.faces.recognise import Face, face_of
+from jamais.persistence.tensor_file import TensorFile, write_tensors
 
 
 def small() -> dict[str, Any]:
@@ -202,11 +203,30 @@ def test_more_than_a_reader_would_accept_is_not_written(tmp_path: Path, monkeypa
         write_binary(tmp_path / "state.bin", {str(i): np.zeros(1) for i in range(11)}, "any")
     monkeypatch.undo()
     monkeypatch.setattr(tensor_file, "MAX_HEADER_BYTES", 1000)
-    with pytest.raises(StateError, match="shorter names"):
+    with pytest.raises(StateError, match="shorter, plainer names"):
         write_binary(tmp_path / "state.bin", {"x" * 500: np.zeros(1)}, "any")
     monkeypatch.undo()
     assert read_binary(tmp_path / "state.bin")[0] == {"old": 1}
     assert os.listdir(tmp_path) == ["state.bin"]
+
+
+def test_names_full_of_commas_are_refused_when_they_are_written_not_when_they_are_read(tmp_path: Path) -> None:
+    write_binary(tmp_path / "x.bin", {"[{," * 100 + str(i): np.zeros(1) for i in range(500)}, "any")
+    assert len(read_binary(tmp_path / "x.bin")[0]) == 500
+    with pytest.raises(StateError, match="plainer names"):
+        write_binary(tmp_path / "x.bin", {"," * 600 + str(i): np.zeros(1) for i in range(1000)}, "any")
+    with pytest.raises(StateError, match="cannot be called __metadata__"):
+        write_tensors(-1, {"__metadata__": np.zeros(1)}, {})
+
+
+def test_a_header_whose_length_looks_like_a_space_and_a_brace_is_no_json(tmp_path: Path) -> None:
+    for extra in range(30_000, 31_600, 8):
+        write_binary(tmp_path / "x.bin", {"x" * (extra // 2): np.zeros(1)}, "any")
+        if (tmp_path / "x.bin").read_bytes()[:2] == b" {":
+            break
+    else:
+        pytest.fail("no header of 31,520 bytes was made")
+    assert face_of(tmp_path / "x.bin") is Face.BINARY
 
 
 def failing(call: str, at: int, error: OSError) -> Callable[..., Any]:

@@ -243,3 +243,10 @@ def test_an_array_kept_as_bytes_must_fill_its_shape_exactly() -> None:
     for marker in ("<c8 3", "<c8 1", "<c8 4611686018427387904 4", "<U0 9", "<M8[zz] 2", "<c3 2"):
         with pytest.raises(CorruptStateError):
             unflatten(tensors, {"a": {"$array": marker}})
+
+
+def test_arrays_that_no_face_would_read_again_are_refused() -> None:
+    flatten({"a": np.zeros([1] * 32)})
+    for array in (np.zeros([1] * 33), np.zeros((0, 1 << 48))):
+        with pytest.raises(StateError, match=r"/a: cannot save an array of \d+ axes"):
+            flatten({"a": array})

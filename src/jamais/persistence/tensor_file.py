@@ -29,6 +29,7 @@ MAX_HEADER_BYTES = 16 * 1024 * 1024
 MAX_TENSORS = 65_536
 """A header of 89 MB with 1.5 million empty tensors took the usual reader 21 s and 2.2 GiB (measured)."""
 
+_METADATA = "__metadata__"
 _BLOCK_BYTES = 4 * 1024 * 1024
 _SEAL = b'{"__metadata__":{"sha256":"'
 _ZEROS = "0" * digests.LENGTHS[digests.STRONG]
@@ -150,10 +151,12 @@ def _blocks(array: AnyArray) -> Iterator[memoryview]:
 def _header(
     arrays: Mapping[str, AnyArray], order: list[str], metadata: Mapping[str, str], found: Mapping[str, str]
 ) -> bytes:
+    if _METADATA in arrays:
+        raise StateError(f"an array cannot be called {_METADATA}: the format keeps that name for its texts")
     if len(order) > MAX_TENSORS:
         raise StateError(f"a state of {len(order)} arrays, at most {MAX_TENSORS} are saved: join the small ones")
     listing = json.dumps({name: found[name] for name in order}, separators=(",", ":"))
-    body: dict[str, Any] = {"__metadata__": {"sha256": _ZEROS, "digests": listing, **metadata}}
+    body: dict[str, Any] = {_METADATA: {"sha256": _ZEROS, "digests": listing, **metadata}}
     at = 0
     for name in order:
         array = arrays[name]
@@ -165,8 +168,10 @@ def _header(
         at += array.nbytes
     text = json.dumps(body, separators=(",", ":"), ensure_ascii=False).encode()
     text += b" " * (-len(text) % 8)
-    if len(text) > MAX_HEADER_BYTES:
-        raise StateError(f"a header of {len(text)} bytes, at most {MAX_HEADER_BYTES}: give arrays shorter names")
+    if len(text) > MAX_HEADER_BYTES or _too_much(text):
+        raise StateError(
+            f"a header of {len(text)} bytes, at most {MAX_HEADER_BYTES} are read: give arrays shorter, plainer names"
+        )
     raw = len(text).to_bytes(8, "little") + text
     return raw.replace(_ZEROS.encode(), digests.sha256(raw).encode(), 1)
 
@@ -189,17 +194,22 @@ def _read_header(handle: int, size: int, where: str, sealed: bool) -> bytes:
         header[place] = _ZEROS.encode()
         if digests.sha256(bytes(head + header)).encode() != written:
             raise CorruptStateError(f"{where}: its header is not what was written (sha256)")
-    # Each of these becomes an object in memory many times its size.
-    if sum(header.count(mark) for mark in (b"{", b"[", b",")) > 16 * MAX_TENSORS:
+    if _too_much(bytes(header)):
         raise CorruptStateError(f"{where}: a header of more than {MAX_TENSORS} arrays")
     return bytes(header)
+
+
+def _too_much(header: bytes) -> bool:
+    """Say whether a header would become more objects in memory than its arrays could need."""
+    marks = sum(header.count(mark) for mark in (b"{", b"[", b","))
+    return header.count(b'"data_offsets"') > MAX_TENSORS or marks > 16 * MAX_TENSORS
 
 
 def _parse_header(header: bytes, size: int, where: str) -> tuple[dict[str, Entry], dict[str, str]]:
     parsed = json_text.parse(header, where)
     base = 8 + len(header)
     try:
-        metadata = dict(parsed.pop("__metadata__", {}))
+        metadata = dict(parsed.pop(_METADATA, {}))
         if not all(type(text) is str for text in metadata.values()):
             raise ValueError("__metadata__ holds more than texts")
         entries = {name: _entry(raw, base) for name, raw in parsed.items()}

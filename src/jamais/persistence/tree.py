@@ -26,6 +26,9 @@ from jamais.types import StateTree
 MAX_INT_BITS = 1024
 """Random generators keep integers of 128 bits; Python refuses to read decimals of more than 4,300 digits."""
 
+MAX_AXES = 32
+"""Readers of numbers in other languages stop there, too."""
+
 _BY_MARK = {d.str if d.isbuiltin == 1 else NAMES[d]: d for d in NAMES}
 """How a marker names a dtype: numpy's own way, or safetensors' for those that numpy has no word for."""
 _MARKS = {dtype: mark for mark, dtype in _BY_MARK.items()}
@@ -110,6 +113,8 @@ class _Encoder:
         place = (array.__array_interface__["data"][0], array.dtype, array.shape, array.strides)
         if array.nbytes and place in self._seen:
             return {"$same": self._seen[place]}
+        if array.ndim > MAX_AXES or max(array.shape, default=0) >= 1 << 48:
+            raise StateError(f"state {path}: cannot save an array of {array.ndim} axes, shape {array.shape[:4]}…")
         if array.dtype in _MARKS:
             self.tensors[path] = np.asarray(array, order="C")
         elif _AS_BYTES.fullmatch(array.dtype.str):

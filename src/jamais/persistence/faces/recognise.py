@@ -58,10 +58,11 @@ def _folder(target: Path) -> Face:
 def _file(target: Path, head: bytes, size: int) -> Face:
     if not size:
         raise InputError(f"{target}: is empty")
-    if head.removeprefix(b"\xef\xbb\xbf").lstrip()[:1] == b"{":
-        return Face.JSON
+    # First: no text, read as the length of a header, fits into a file; but a length may look like a space and a brace.
     if len(head) > 8 and head[8:9] == b"{" and int.from_bytes(head[:8], "little") <= size - 8:
         return Face.BINARY
+    if head.removeprefix(b"\xef\xbb\xbf").lstrip()[:1] == b"{":
+        return Face.JSON
     if head[:4] == b"PK\x03\x04":
         what = "a zip or a file of torch.save"
         raise InputError(f"{target}: {what}: jamais reads those only as pytorch_model.bin in a folder")

@@ -22,6 +22,8 @@ LAST = "last"
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,60}")
 _LOG = "refs/log.jsonl"
 _MAX_BYTES = 64 * 1024
+MAX_WHY = 4000
+"""Characters of a reason that a move keeps; the manifest has the whole."""
 
 
 @dataclass(frozen=True)
@@ -45,12 +47,19 @@ def check_name(name: str) -> None:
 
 
 def read(place: Place) -> dict[str, Move]:
-    """Read all names; raise CorruptStateError for a file that is damaged."""
+    """Read all names; where a file is damaged, the last move of that name in the log counts."""
     found: dict[str, Move] = {}
+    logged: dict[str, Move] | None = None
     for file in sorted(place.names("refs")):
         name = file.removesuffix(".json")
-        if file.endswith(".json") and _NAME.fullmatch(name):
+        if not file.endswith(".json") or not _NAME.fullmatch(name):
+            continue
+        try:
             found[name] = _move(place.read(f"refs/{file}", limit=_MAX_BYTES), f"{place}/refs/{file}")
+        except CorruptStateError:  # fsck tells
+            logged = {one.name: one for one in log(place)} if logged is None else logged
+            if name in logged:
+                found[name] = logged[name]
     return {name: move for name, move in found.items() if move.version is not None}
 
 
@@ -59,6 +68,8 @@ def move(place: Place, name: str, version: int | None, why: str, time: str) -> M
     check_name(name)
     _mend_log(place)
     known = read(place).get(name)
+    why = why if len(why) <= MAX_WHY else f"{why[:MAX_WHY]}…"
+    why = why.encode("utf-8", "replace").decode()  # a lone surrogate from a file name
     made = Move(name, version, known.version if known else None, time, _who(), why)
     line = json_text.dump(asdict(made), canonical=True)
     place.put(f"refs/{name}.json", line + b"\n")

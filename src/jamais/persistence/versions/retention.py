@@ -49,7 +49,7 @@ def kept(infos: Iterable[VersionInfo], refs: Mapping[str, int], keep: Retention,
     for info in infos:
         if keep.keeps_all:
             why[info.number].append("no rule")
-        if not info.time or (now - datetime.fromisoformat(info.time)).total_seconds() < keep.min_age_s:
+        if keep.min_age_s and _age_s(info, now) < keep.min_age_s:
             why[info.number].append("young")
     for info in infos[-keep.latest :] if keep.latest else []:
         why[info.number].append(f"latest {keep.latest}")
@@ -58,6 +58,10 @@ def kept(infos: Iterable[VersionInfo], refs: Mapping[str, int], keep: Retention,
     for info in _one_each(infos, keep):
         why[info.number].append("one each")
     return {number: ", ".join(reasons) for number, reasons in why.items() if reasons}
+
+
+def _age_s(info: VersionInfo, now: datetime) -> float:
+    return (now - datetime.fromisoformat(info.time)).total_seconds() if info.time else 0.0
 
 
 def _best(infos: list[VersionInfo], keep: Retention) -> list[VersionInfo]:

@@ -61,15 +61,16 @@ class VersionStore:
     """
 
     def __init__(self, folder: str | Path, place: Place | None = None) -> None:
-        self.folder = Path(folder)
         self._place = place or _place_of(folder)
+        self.folder = self._place.folder if isinstance(self._place, Disk) else Path(folder)  # of no use for an address
         self._shelf = Shelf(self._place, self.folder)
 
     def lies_at(self, folder: str | Path) -> bool:
         """Say whether this is the store of that folder or address."""
-        if "://" in str(folder) or "://" in str(self._place):
-            return str(folder).rstrip("/") == str(self._place).rstrip("/")
-        return Path(folder).resolve() == self.folder.resolve()
+        there = _place_of(folder)
+        if isinstance(there, Disk) and isinstance(self._place, Disk):
+            return there.folder.resolve() == self._place.folder.resolve()
+        return str(there) == str(self._place)
 
     @property
     def current(self) -> int | None:
@@ -100,7 +101,7 @@ class VersionStore:
         arrays, plain = flatten(tree)  # a leaf that cannot be saved shows here, before the disk is touched
         for name in refs:
             names.check_name(name)
-        info = VersionInfo(0, _now(), reason, kind, parent, dict(metrics or {}))
+        info = VersionInfo(0, _now(), reason, kind, parent, _figures(metrics or {}))
         with self._place.refusals():
             if parent is not None and not self._shelf.numbers():
                 raise StaleVersionError(f"{self._place} holds no version {parent}, which this state came from")
@@ -294,11 +295,20 @@ class VersionStore:
 
 
 def _place_of(folder: str | Path) -> Place:
-    if isinstance(folder, str) and "://" in folder:
-        from jamais.persistence.versions.remote import Remote
+    if isinstance(folder, Path) or "://" not in folder:
+        return Disk(Path(folder))
+    if folder.startswith(("file://", "local://")):
+        return Disk(Path(folder.partition("://")[2]))
+    from jamais.persistence.versions.remote import Remote
 
-        return Remote(folder)
-    return Disk(Path(folder))
+    return Remote(folder)
+
+
+def _figures(metrics: Mapping[str, float]) -> dict[str, float]:
+    try:
+        return {name.encode().decode(): float(value) for name, value in metrics.items()}
+    except (TypeError, ValueError, AttributeError, OverflowError) as error:
+        raise InputError(f"metrics are numbers by name, got {dict(metrics)!r:.80} ({error})") from None
 
 
 def _now() -> str:
