@@ -14,8 +14,8 @@ from typing import Any
 
 from jamais.errors import InputError, JamaisError, MissingExtraError, StateError
 
-PATIENCE = {"connect_timeout": 5, "read_timeout": 15, "retries": {"total_max_attempts": 2, "mode": "standard"}}
-"""For S3: a server that is down is reported within seconds, one that hangs within a minute or so."""
+PATIENCE = {"connect_timeout": 5, "read_timeout": 10, "retries": {"total_max_attempts": 2, "mode": "standard"}}
+"""For S3: a server that is down is reported within seconds, one that hangs within a minute or two."""
 _TRIES = 2
 _AMAZON = ("s3", "s3a")
 _RIGHTS = {
@@ -42,6 +42,10 @@ _REACH = {
     "ServiceResponseError",
     "TimeoutError",
 }
+
+
+class UnreachableError(StateError):
+    """The object store does not answer: another request would only take as long."""
 
 
 def connect(url: str, options: Mapping[str, Any]) -> tuple[Any, str]:
@@ -82,7 +86,7 @@ def told(where: str) -> Iterator[None]:
     except (JamaisError, FileNotFoundError, FileExistsError):
         raise
     except Exception as error:  # botocore, aiohttp, google and azure have roots of their own
-        raise StateError(f"{where}: {_advice(error)}") from error
+        raise _translated(error, where) from error
 
 
 def is_in_the_way(error: BaseException) -> bool:
@@ -101,25 +105,27 @@ def _asked(kind: str, options: Mapping[str, Any]) -> dict[str, Any]:
         return dict(options)
     configured = importlib.import_module("fsspec.config").conf.get("s3", {})
     wanted = {**configured, **options}.get("config_kwargs", {})
-    return {**options, "use_listings_cache": False, "config_kwargs": {**PATIENCE, **wanted}}
+    # Not the client of an earlier store: it would go on with the credentials and the address of then.
+    own = {"skip_instance_cache": True, "use_listings_cache": False}
+    return {**options, **own, "config_kwargs": {**PATIENCE, **wanted}}
 
 
-def _advice(error: Exception) -> str:
+def _translated(error: Exception, where: str) -> StateError:
     names = {kind.__name__ for one in _chain(error) for kind in type(one).__mro__}
     said = f"{type(error).__name__}: {error}".strip().rstrip(":.")[:300]
     if names & _RIGHTS:
-        return (
-            f"the object store does not accept these credentials ({said}): give ones that may list, read, write and "
-            "delete there, for S3 in AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY or in ~/.aws"
+        return StateError(
+            f"{where}: the object store does not accept these credentials ({said}): give ones that may list, read, "
+            "write and delete there, for S3 in AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY or in ~/.aws"
         )
     if names & _REACH:
-        return (
-            f"the object store cannot be reached ({said}): check the network and the address, for S3 in "
+        return UnreachableError(
+            f"{where}: the object store cannot be reached ({said}): check the network and the address, for S3 in "
             "AWS_ENDPOINT_URL, and try again"
         )
     if isinstance(error, OSError) and error.errno and error.filename:
-        return f"{os.strerror(error.errno)}: {error.filename}"
-    return f"the object store refused ({said}): nothing is known to have changed; try again"
+        return StateError(f"{where}: {os.strerror(error.errno)}: {error.filename}")
+    return StateError(f"{where}: the object store refused ({said}): nothing is known to have changed; try again")
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:

@@ -24,6 +24,7 @@ from jamais.persistence.versions.remote import manifests, marks
 from jamais.persistence.versions.remote.bucket import PROOF, Bucket
 from jamais.persistence.versions.remote.manifests import Manifests
 from jamais.persistence.versions.remote.marks import Mark
+from jamais.persistence.versions.remote.network import UnreachableError
 from jamais.persistence.versions.remote.reading import Blocks, OpenObject
 
 GRACE_S = 24 * 3600.0
@@ -109,18 +110,23 @@ class Remote:
         inside = self.names("")
         if "versions" not in inside and set(inside) - _OURS:
             raise InputError(f"{self} is not empty and not a watcher: choose another address")
-        self._bucket.check_makes_new()
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
         with self._here:  # threads that share this object take turns; processes do not
+            self._bucket.check_makes_new()
             self._mark = Mark(self._bucket, "save")
             try:
                 marks.wait_for_sweeps(self._mark)
                 yield
+                self._mark.drop()
+            except UnreachableError:
+                raise  # the mark runs out by itself
+            except BaseException:
+                self._mark.drop()
+                raise
             finally:
-                mark, self._mark = self._mark, None
-                mark.drop()
+                self._mark = None
                 self._remove_drafts()
 
     @contextlib.contextmanager
