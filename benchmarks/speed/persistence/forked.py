@@ -25,7 +25,7 @@ class Cost:
     wall: float
     cpu: float
     extra_mb: float
-    found: dict[str, float]
+    found: dict[str, Any]
 
 
 class WorkFailedError(RuntimeError):
@@ -36,7 +36,7 @@ def measured(
     work: Callable[[Any], Any],
     *,
     before: Callable[[], Any] = lambda: None,
-    after: Callable[[Any], dict[str, float]] = lambda result: {},
+    after: Callable[[Any], dict[str, Any]] = lambda result: {},
 ) -> Cost:
     """Run `after(work(before()))` in a child and measure `work`; raise WorkFailedError with the child's words."""
     receive, send = os.pipe()

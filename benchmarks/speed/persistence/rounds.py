@@ -110,7 +110,8 @@ def sizes(ways: Sequence[Way], maker: Maker, cache: Path) -> dict[str, float]:
 
 def written_share(costs: Costs, method: str, maker: Maker) -> float:
     """Give the bytes that one commit wrote, by those of the state."""
-    return statistics.median(cost.found["written"] for cost in costs[method]) / maker.state(grown=True).nbytes
+    written: list[float] = [cost.found["written"] for cost in costs[method]]
+    return statistics.median(written) / maker.state(grown=True).nbytes
 
 
 def _write(way: Way, folder: Path, form: Any) -> None:
