@@ -52,7 +52,7 @@ def load(path: str | Path, version: int | str | None = None) -> Watcher:
     store = VersionStore(path)
     current = store.current  # before loading: what somebody saves meanwhile must not be overwritten unseen
     tree, info = store.load(version)
-    watcher = Watcher(recipe_of(tree, info.kind), store, current)
+    watcher = Watcher(recipe_of(tree, info.kind), store, current, like=info.number)
     watcher.warnings = info.warnings
     for warning in info.warnings:
         warnings.warn(f"{path}: {warning}", DamagedVersionWarning, stacklevel=2)

@@ -65,10 +65,17 @@ class Watcher:
     another thread learns meanwhile.
     """
 
-    def __init__(self, recipe: Recipe, store: VersionStore | None = None, version: int | None = None) -> None:
+    def __init__(
+        self,
+        recipe: Recipe,
+        store: VersionStore | None = None,
+        version: int | None = None,
+        like: int | None = None,
+    ) -> None:
         self._recipe = recipe
         self._store = store
         self._version = version
+        self._like = version if like is None else like  # the version on the disk that is like what is known now
         self._reasons: list[str] = []
         self._metrics: dict[str, float] = {}
         self.warnings: tuple[str, ...] = ()
@@ -165,8 +172,9 @@ class Watcher:
             parent=parent,
             refs=refs,
             keep=keep,
+            like=self._like if store is self._store else None,
         )
-        self._store, self._version = store, version
+        self._store, self._version, self._like = store, version, version
         self._reasons, self._metrics = [], {}
         return version
 
@@ -187,7 +195,7 @@ class Watcher:
         """
         tree, info = self._stored().load(version, full=True)
         if only is None:
-            self._recipe = recipe_of(tree, info.kind)
+            self._recipe, self._like = recipe_of(tree, info.kind), info.number
             self._reasons = [f"rollback to version {info.number}"]
             return
         recipe = recipe_of(grafted(self._recipe.state_dict(), only, tree), info.kind)

@@ -96,7 +96,7 @@ def test_parts_that_are_whole_but_make_no_state_are_a_problem(tmp_path: Path, ty
     from jamais.persistence.versions import manifest
 
     store = VersionStore(made(tmp_path, "store"))
-    read = store._shelf.manifest(1)
+    read = store.shelf.manifest(1)
     fewer = {path: entry for path, entry in read.arrays.items() if path != "/model/a.w"}
     odd = manifest.to_bytes(manifest.Manifest(read.info, read.objects, read.keys, read.parts, fewer))
     (store.folder / "versions" / "0001.json").write_bytes(odd)

@@ -135,7 +135,7 @@ def test_versions_are_damaged_exactly_where_they_do_not_load(store: VersionStore
         path = chance.choice(paths)
         at = chance.randrange(path.stat().st_size)
         flip(path, at)
-        found, _ = check_versions(store._place, store._shelf, full=False)
+        found, _ = check_versions(store.place, store.shelf, full=False)
         assert whole_versions([1, 2, 3], found) == [number for number in (1, 2, 3) if loads(store, number)]
         flip(path, at)
 
@@ -158,10 +158,10 @@ def test_a_version_that_needs_only_the_sound_part_of_an_object_is_whole(tmp_path
     name = manifest["objects"][at][0]
     assert needed_by(store.folder)[name] == {2, 3}
     flip(store.folder / "objects" / name, offset)
-    found, _ = check_versions(store._place, store._shelf, full=False)
+    found, _ = check_versions(store.place, store.shelf, full=False)
     assert whole_versions([1, 2, 3], found) == [1, 3]
     assert loads(store, 3)
-    found, _ = check_versions(store._place, store._shelf, full=True)
+    found, _ = check_versions(store.place, store.shelf, full=True)
     assert [one.versions for one in found] == [(2,), (3,)]
 
 
@@ -333,14 +333,14 @@ def test_a_version_that_is_swept_meanwhile_is_no_damage(store: VersionStore) -> 
 def test_each_object_is_read_once_and_progress_is_told(store: VersionStore, monkeypatch: Any) -> None:
     read: list[str] = []
     events: list[Event] = []
-    opened = type(store._place).opened
+    opened = type(store.place).opened
 
     def counting(place: Any, name: str) -> Iterator[Any]:
         read.append(name)
         return opened(place, name)
 
-    monkeypatch.setattr(type(store._place), "opened", counting)
-    found, manifests = check_versions(store._place, store._shelf, full=True, on_event=events.append)
+    monkeypatch.setattr(type(store.place), "opened", counting)
+    found, manifests = check_versions(store.place, store.shelf, full=True, on_event=events.append)
     assert (found, sorted(manifests)) == ([], [1, 2, 3])
     assert sorted(read) == sorted(f"objects/{name}" for name in needed_by(store.folder))
     done = [event.done for event in events]

@@ -179,6 +179,8 @@ def test_other_files_are_refused_with_what_they_are(tmp_path: Path) -> None:
     (tmp_path / "empty.bin").touch()
     (tmp_path / "text.bin").write_text("hello")
     (tmp_path / "folder").mkdir()
+    (tmp_path / "circle").symlink_to(tmp_path / "circle")
+    (tmp_path / "dangling").symlink_to(tmp_path / "nothing")
     says = {
         "torch.bin": "a file of torch.save",
         "pickle.bin": "reading it could run code, so jamais never does",
@@ -187,6 +189,8 @@ def test_other_files_are_refused_with_what_they_are(tmp_path: Path) -> None:
         "text.bin": "begins with b'hello'",
         "folder": "neither a store of versions nor a model folder",
         "nowhere": "no such file or folder",
+        "circle": "cannot be followed",
+        "dangling": "cannot be followed",
     }
     for name, text in says.items():
         with pytest.raises(InputError, match=text):

@@ -141,3 +141,19 @@ def test_figures_that_are_none_are_refused_before_anything_is_written(store: Ver
     with pytest.raises(InputError, match="metrics are numbers by name"):
         store.commit({"n": 4}, reason="", kind="any", parent=3, metrics=metrics)
     assert store.current == 3
+
+
+def test_a_name_that_was_taken_away_is_logged_by_the_next_move_if_a_kill_prevented_it(store: VersionStore) -> None:
+    store.promote("pin", 1)
+    store.unname("pin")
+    log = store.folder / "refs" / "log.jsonl"
+    log.write_text(log.read_text().splitlines()[0] + "\n")
+    store.promote("other", 2)
+    assert [(move.name, move.version) for move in store.log()] == [("pin", 1), ("pin", None), ("other", 2)]
+
+
+def test_where_every_version_is_damaged_no_name_is_given(store: VersionStore) -> None:
+    for path in (store.folder / "versions").iterdir():
+        path.write_text("{")
+    with pytest.raises(InputError, match="no version called 'last'; it has none"):
+        store.promote("best")

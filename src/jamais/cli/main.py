@@ -158,9 +158,11 @@ def run(arguments: Sequence[str]) -> int:
 
 
 def _tell(message: str, context: click.Context | None = None) -> int:
+    from jamais.cli import told  # only now: it costs an import of numpy
+
     line = "; ".join(part.strip() for part in message.splitlines() if part.strip())
     where = f" (see {context.command_path} --help)" if context is not None else ""
-    print(f"jamais: {line}{where}", file=sys.stderr)
+    print(f"jamais: {told.plain(line)}{where}", file=sys.stderr)
     return 2
 
 

@@ -67,12 +67,12 @@ def _store(where: Where, full: bool, on_event: Listener) -> Checked:
     from jamais.persistence.versions.checks import check_versions, way_out, whole_versions
 
     store = store_at(where.path)
-    store._check_format()
-    numbers = store._shelf.existing()
-    problems, _ = check_versions(store._place, store._shelf, full=full, on_event=on_event)
+    store.check_format()
+    numbers = store.shelf.existing()
+    problems, _ = check_versions(store.place, store.shelf, full=full, on_event=on_event)
     whole = whole_versions(numbers, problems)
     steps = [one.next_step for one in problems if one.next_step]
-    step = steps[0] if steps else way_out(store._place, numbers, set(numbers) - set(whole))
+    step = steps[0] if steps else way_out(store.place, numbers, set(numbers) - set(whole))
     if where.version:
         only = store.info(where.version).number
         problems, numbers = [one for one in problems if only in one.versions], [only]

@@ -35,7 +35,7 @@ FORMAT_VERSION = 1
 MAX_NUMBERS = 64_000_000
 """More are written as decimals only when forced: the text is some 13 bytes a number, a gigabyte from here on."""
 
-_OWN_KEYS = ("format", "format_version", "type", "jamais_version", "layers", "state", "tensors", "sha256")
+OWN_KEYS = ("format", "format_version", "type", "jamais_version", "layers", "state", "tensors", "sha256")
 _NO_ARRANGEMENT = Arrangement()
 _WRITE_BYTES = 1 << 20
 _NAMED = 5
@@ -133,7 +133,7 @@ def _sections(plain: dict[str, Any], sections: Mapping[str, str]) -> dict[str, A
     """Take the sections out of the state, leaving a marker in the place of each."""
     taken = {}
     for name, path in sections.items():
-        if name in _OWN_KEYS:
+        if name in OWN_KEYS:
             raise StateError(f"a section cannot be called {name!r}: the document has a key of its own of that name")
         if any(other != name and f"{path}/".startswith(f"{sections[other]}/") for other in sections):
             raise StateError(f"section {name!r} ({path}) lies inside another one: take the outer one only")
@@ -213,7 +213,7 @@ def _line(value: Any) -> bytes:
 
 def _read(document: JsonDocument, accept_edits: bool) -> tuple[StateTree, str]:
     root, where = document.root, document.where
-    _known_format(root, where)
+    check_format(root, where)
     apart = ("layers", "tensors", "sha256")
     sealed = {key: document.whole(value) for key, value in root.items() if key not in apart}
     tensors = _Tensors(document)
@@ -231,14 +231,14 @@ def _read(document: JsonDocument, accept_edits: bool) -> tuple[StateTree, str]:
             f"{where}: not what was written: {', '.join(name[:200] for name in changed[:_NAMED])}{more}. "
             "If you changed it by hand, read it with accept_edits=True"
         )
-    sections = {key: sealed[key] for key in sealed if key not in _OWN_KEYS}
+    sections = {key: sealed[key] for key in sealed if key not in OWN_KEYS}
     _put_back(sealed["state"], sections)
     if sections:
         raise CorruptStateError(f"{where}: unknown key {min(sections)[:200]!r}, the state has no such part")
     return unflatten(tensors.arrays, sealed["state"], where), root["type"]
 
 
-def _known_format(root: Any, where: str) -> None:
+def check_format(root: Any, where: str) -> None:
     if type(root) is not dict or root.get("format") != FORMAT:
         raise CorruptStateError(f"{where}: JSON, but not a state saved by jamais (it has no format {FORMAT!r})")
     version = root.get("format_version")

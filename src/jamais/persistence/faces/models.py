@@ -158,7 +158,7 @@ def thing_of(name: str, tree: StateTree) -> Any:
 
 def arrangement_of(name: str, tree: StateTree) -> Arrangement:
     """Ask a type how it wants to be shown; most have no wish."""
-    wish = getattr(registry.find(name), "arrangement", None)
+    wish = getattr(registry.find(name), "arrangement", None) if name in registry.names() else None
     shown: Arrangement = Arrangement() if wish is None else wish(tree)
     return shown
 

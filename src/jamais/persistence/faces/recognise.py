@@ -36,9 +36,12 @@ def face_of(path: str | Path) -> Face:
     target = Path(path)
     if not os.path.lexists(target):
         raise InputError(f"{target}: no such file or folder")
+    try:
+        target = target.resolve(strict=True)
+    except (OSError, RuntimeError) as error:  # a link that leads nowhere, or in a circle
+        raise InputError(f"{path}: cannot be followed ({error})") from None
     if target.is_dir():
         return _folder(target)
-    target = target.resolve()
     handle, size = files.open_plain(target)
     try:
         head = os.pread(handle, _HEAD, 0)

@@ -19,9 +19,9 @@ from jamais.persistence.versions.place import Place
 
 LAST = "last"
 """The name of the newest good version; it moves by itself."""
-_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,60}")
-_LOG = "refs/log.jsonl"
-_MAX_BYTES = 64 * 1024
+NAME = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,60}")
+LOG = "refs/log.jsonl"
+MAX_BYTES = 64 * 1024
 MAX_WHY = 4000
 """Characters of a reason that a move keeps; the manifest has the whole."""
 
@@ -40,7 +40,7 @@ class Move:
 
 def check_name(name: str) -> None:
     """Raise InputError for a name that cannot be given."""
-    if not _NAME.fullmatch(name) or name in (LAST, "log"):
+    if not NAME.fullmatch(name) or name in (LAST, "log"):
         raise InputError(
             f"{name!r} cannot name a version: use letters and digits, not {LAST!r}: for example production"
         )
@@ -48,19 +48,24 @@ def check_name(name: str) -> None:
 
 def read(place: Place) -> dict[str, Move]:
     """Read all names; where a file is damaged, the last move of that name in the log counts."""
+    return {name: move for name, move in _all(place).items() if move.version is not None}
+
+
+def _all(place: Place) -> dict[str, Move]:
+    """Read all names, also those that were taken away."""
     found: dict[str, Move] = {}
     logged: dict[str, Move] | None = None
     for file in sorted(place.names("refs")):
         name = file.removesuffix(".json")
-        if not file.endswith(".json") or not _NAME.fullmatch(name):
+        if not file.endswith(".json") or not NAME.fullmatch(name):
             continue
         try:
-            found[name] = _move(place.read(f"refs/{file}", limit=_MAX_BYTES), f"{place}/refs/{file}")
+            found[name] = parse(place.read(f"refs/{file}", limit=MAX_BYTES), f"{place}/refs/{file}")
         except CorruptStateError:  # fsck tells
             logged = {one.name: one for one in log(place)} if logged is None else logged
             if name in logged:
                 found[name] = logged[name]
-    return {name: move for name, move in found.items() if move.version is not None}
+    return found
 
 
 def move(place: Place, name: str, version: int | None, why: str, time: str) -> Move:
@@ -73,16 +78,16 @@ def move(place: Place, name: str, version: int | None, why: str, time: str) -> M
     made = Move(name, version, known.version if known else None, time, _who(), why)
     line = json_text.dump(asdict(made), canonical=True)
     place.put(f"refs/{name}.json", line + b"\n")
-    place.append(_LOG, line)
+    place.append(LOG, line)
     return made
 
 
 def log(place: Place) -> list[Move]:
     """Give all moves, oldest first; a line torn by a power cut is left out."""
     moves = []
-    for line in place.lines(_LOG):
+    for line in place.lines(LOG):
         try:
-            moves.append(_move(line, _LOG))
+            moves.append(parse(line, LOG))
         except CorruptStateError:
             continue
     return moves
@@ -91,12 +96,13 @@ def log(place: Place) -> list[Move]:
 def _mend_log(place: Place) -> None:
     """Add moves that a kill kept out of the log: a name is moved first and the line written after."""
     logged = set(log(place))
-    for one in read(place).values():
+    for one in _all(place).values():
         if one not in logged:
-            place.append(_LOG, json_text.dump(asdict(one), canonical=True))
+            place.append(LOG, json_text.dump(asdict(one), canonical=True))
 
 
-def _move(data: bytes, where: str) -> Move:
+def parse(data: bytes, where: str) -> Move:
+    """Read a move from JSON; raise CorruptStateError when it is none."""
     raw: Any = json_text.parse(data, where)
     try:
         made = Move(**raw)

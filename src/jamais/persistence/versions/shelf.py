@@ -57,10 +57,11 @@ class Shelf:
         data = self._place.read(name, limit=manifest.MAX_BYTES)
         return manifest.from_bytes(data, number, f"{self._place}/{name}")
 
-    def newest_manifests(self, n: int) -> list[Manifest]:
-        """Give the sound ones among the newest `n` manifests, newest first."""
+    def manifests(self, first: int | None, n: int) -> list[Manifest]:
+        """Give the sound ones among the manifest of `first` and the `n` newest, newest first."""
+        numbers = [*([first] if first is not None else []), *reversed(self.numbers()[-n:])]
         found: list[Manifest] = []
-        for number in reversed(self.numbers()[-n:]):
+        for number in dict.fromkeys(numbers):
             with contextlib.suppress(StateError):
                 if not self.is_old(number):
                     found.append(self.manifest(number))

@@ -61,22 +61,22 @@ class VersionStore:
     """
 
     def __init__(self, folder: str | Path, place: Place | None = None) -> None:
-        self._place = place or _place_of(folder)
-        self.folder = self._place.folder if isinstance(self._place, Disk) else Path(folder)  # of no use for an address
-        self._shelf = Shelf(self._place, self.folder)
+        self.place = place or _place_of(folder)
+        self.folder = self.place.folder if isinstance(self.place, Disk) else Path(folder)  # of no use for an address
+        self.shelf = Shelf(self.place, self.folder)
 
     def lies_at(self, folder: str | Path) -> bool:
         """Say whether this is the store of that folder or address."""
         there = _place_of(folder)
-        if isinstance(there, Disk) and isinstance(self._place, Disk):
-            return there.folder.resolve() == self._place.folder.resolve()
-        return str(there) == str(self._place)
+        if isinstance(there, Disk) and isinstance(self.place, Disk):
+            return there.folder.resolve() == self.place.folder.resolve()
+        return str(there) == str(self.place)
 
     @property
     def current(self) -> int | None:
         """The newest version whose manifest and file sizes are right; None if there is none."""
-        for number in reversed(self._shelf.numbers()):
-            if not self._shelf.glance(number):
+        for number in reversed(self.shelf.numbers()):
+            if not self.shelf.glance(number):
                 return number
         return None
 
@@ -90,11 +90,13 @@ class VersionStore:
         parent: int | None,
         refs: Sequence[str] = (),
         keep: Retention | None = None,
+        like: int | None = None,
     ) -> int:
         """Add a version and return its number, or raise and leave the store as it was.
 
         `parent` is the version the state was loaded from or last saved as (None: a new store). `refs` are names
-        that the new version takes over. `keep`, applied after the commit, removes older versions. Raises
+        that the new version takes over. `keep`, applied after the commit, removes older versions. `like` is the
+        version this state was read from, if not `parent`: its files, which were compared then, are shared first. Raises
         StaleVersionError when a good version other than `parent` is the newest, StateError when a leaf cannot be
         saved or the disk refuses, InputError when the folder belongs to somebody else.
         """
@@ -102,21 +104,21 @@ class VersionStore:
         for name in refs:
             names.check_name(name)
         info = VersionInfo(0, _now(), reason, kind, parent, _figures(metrics or {}))
-        with self._place.refusals():
-            if parent is not None and not self._shelf.numbers():
-                raise StaleVersionError(f"{self._place} holds no version {parent}, which this state came from")
-            self._check_format()
-            self._place.prepare()
-            with self._place.locked():
+        with self.place.refusals():
+            if parent is not None and not self.shelf.numbers():
+                raise StaleVersionError(f"{self.place} holds no version {parent}, which this state came from")
+            self.check_format()
+            self.place.prepare()
+            with self.place.locked():
                 self._refuse_stale(parent)
-                self._place.clean()
+                self.place.clean()
                 self._introduce()
-                number = max(self._shelf.numbers(), default=0) + 1
-                self._write(replace(info, number=number), arrays, plain)
+                number = max(self.shelf.numbers(), default=0) + 1
+                self._write(replace(info, number=number), arrays, plain, like)
                 for name in refs:
-                    names.move(self._place, name, number, reason, info.time)
+                    names.move(self.place, name, number, reason, info.time)
                 if keep is not None:
-                    sweep.sweep(self._place, self._shelf, self.refs, keep, dry_run=False)
+                    sweep.sweep(self.place, self.shelf, self.refs, keep, dry_run=False)
         return number
 
     def load(self, version: int | str | None = None, *, full: bool = False) -> tuple[StateTree, VersionInfo]:
@@ -125,53 +127,53 @@ class VersionStore:
         Damaged versions newer than the one returned are named in `info.warnings`. `full` compares the sha256 of
         every file first. Raises InputError when there is no such version, CorruptStateError when it is damaged.
         """
-        self._check_format()
+        self.check_format()
         if version is not None:
             number = self._number(version)
-            tree, info = self._shelf.load(number, full)
+            tree, info = self.shelf.load(number, full)
             return tree, replace(info, refs=self._names_of(number))
         damage: list[str] = []
         while True:
-            numbers = self._shelf.existing()
+            numbers = self.shelf.existing()
             for number in reversed(numbers):
                 try:
-                    tree, info = self._shelf.load(number, full)
+                    tree, info = self.shelf.load(number, full)
                 except CorruptStateError as error:
-                    if number in self._shelf.numbers():
+                    if number in self.shelf.numbers():
                         damage.append(f"version {number} is damaged ({error})")
                     continue  # else it was removed while it was read, and a newer one has come
                 if damage:
                     damage.append(f"version {number} was loaded instead")
                 return tree, replace(info, warnings=tuple(damage), refs=self._names_of(number))
-            if self._shelf.numbers() == numbers:
-                raise CorruptStateError(f"{self._place}: no version is whole: " + "; ".join(damage))
+            if self.shelf.numbers() == numbers:
+                raise CorruptStateError(f"{self.place}: no version is whole: " + "; ".join(damage))
 
     def info(self, version: int | str | None = None) -> VersionInfo:
         """Describe one version (None: the current one) without reading its tensors."""
-        numbers = self._shelf.existing()
+        numbers = self.shelf.existing()
         number = self.current if version is None else self._number(version)
         return self._describe(numbers[-1] if number is None else number)
 
     def history(self) -> list[VersionInfo]:
         """Describe all versions, oldest first, without their tensors; damaged ones carry a warning."""
         given = self._names_by_version()
-        numbers, found = self._shelf.existing(), self._place.files("objects")
-        return [replace(self._shelf.describe(number, found), refs=given.get(number, ())) for number in numbers]
+        numbers, found = self.shelf.existing(), self.place.files("objects")
+        return [replace(self.shelf.describe(number, found), refs=given.get(number, ())) for number in numbers]
 
     def verify(self, *, full: bool = True) -> list[str]:
         """Read every byte of every version and say what is wrong; an empty list means nothing is.
 
         `full=False` compares fast digests of the state only, not the sha256 of the files.
         """
-        self._check_format()
+        self.check_format()
         problems: list[str] = []
-        for number in self._shelf.existing():
-            problems += self._shelf.problems(number, full)
+        for number in self.shelf.existing():
+            problems += self.shelf.problems(number, full)
         return list(dict.fromkeys(problems))
 
     def refs(self) -> dict[str, int]:
         """Give the names of versions and what they mean; `last` is the newest good one."""
-        found = {name: move.version for name, move in names.read(self._place).items() if move.version is not None}
+        found = {name: move.version for name, move in names.read(self.place).items() if move.version is not None}
         current = self.current
         return {**found, names.LAST: current} if current is not None else found
 
@@ -181,53 +183,54 @@ class VersionStore:
         A named version is never removed by retention. Raises CorruptStateError when the version is damaged.
         """
         names.check_name(name)
+        self.check_format()
         number = self._number(version if version is not None else names.LAST)
-        problems = self._shelf.problems(number, full=True)
+        problems = self.shelf.problems(number, full=True)
         if problems:
             raise CorruptStateError(f"version {number} is damaged, {name} was not moved: {problems[0]}")
-        with self._place.refusals(), self._place.locked():
-            if number not in self._shelf.numbers():
-                raise StateError(f"{self._place}: version {number} was removed meanwhile, {name} was not moved")
-            return names.move(self._place, name, number, reason, _now())
+        with self.place.refusals(), self.place.locked():
+            if number not in self.shelf.numbers():
+                raise StateError(f"{self.place}: version {number} was removed meanwhile, {name} was not moved")
+            return names.move(self.place, name, number, reason, _now())
 
     def unname(self, name: str, *, reason: str = "") -> Move:
         """Take a name away from its version; raise InputError when no version bears it."""
-        if name not in names.read(self._place):
-            raise InputError(f"{self._place} has no version called {name!r}; it has {', '.join(self.refs()) or 'none'}")
-        with self._place.refusals(), self._place.locked():
-            return names.move(self._place, name, None, reason, _now())
+        if name not in names.read(self.place):
+            raise InputError(f"{self.place} has no version called {name!r}; it has {', '.join(self.refs()) or 'none'}")
+        with self.place.refusals(), self.place.locked():
+            return names.move(self.place, name, None, reason, _now())
 
     def log(self) -> list[Move]:
         """Give every move of a name, oldest first: who, when, from where to where, why."""
-        return names.log(self._place)
+        return names.log(self.place)
 
     def gc(self, keep: Retention | None = None, *, dry_run: bool = False) -> Swept:
         """Remove versions that no rule keeps, then objects that no version needs; say what went, or would go."""
-        self._check_format()
-        self._shelf.existing()
-        with self._place.refusals():
+        self.check_format()
+        self.shelf.existing()
+        with self.place.refusals():
             if dry_run:
-                return sweep.sweep(self._place, self._shelf, self.refs, keep or Retention(), dry_run=True)
-            with self._place.locked():
-                self._place.clean()
-                return sweep.sweep(self._place, self._shelf, self.refs, keep or Retention(), dry_run=False)
+                return sweep.sweep(self.place, self.shelf, self.refs, keep or Retention(), dry_run=True)
+            with self.place.locked():
+                self.place.clean()
+                return sweep.sweep(self.place, self.shelf, self.refs, keep or Retention(), dry_run=False)
 
     # --- reading
 
     def _number(self, version: int | str) -> int:
-        numbers = self._shelf.existing()
+        numbers = self.shelf.existing()
         if isinstance(version, str) and not version.isdecimal():
             known = self.refs()
             if version not in known:
-                raise InputError(f"{self._place} has no version called {version!r}; it has {', '.join(known)}")
+                raise InputError(f"{self.place} has no version called {version!r}; it has {', '.join(known) or 'none'}")
             version = known[version]
         if int(version) not in numbers:
             newest = ", ".join(map(str, numbers[-10:]))
-            raise InputError(f"{self._place} has no version {version}; the newest are {newest}")
+            raise InputError(f"{self.place} has no version {version}; the newest are {newest}")
         return int(version)
 
     def _describe(self, number: int) -> VersionInfo:
-        return replace(self._shelf.describe(number), refs=self._names_of(number))
+        return replace(self.shelf.describe(number), refs=self._names_of(number))
 
     def _names_of(self, number: int) -> tuple[str, ...]:
         return self._names_by_version().get(number, ())
@@ -235,16 +238,17 @@ class VersionStore:
     def _names_by_version(self) -> dict[int, tuple[str, ...]]:
         given: dict[int, tuple[str, ...]] = {}
         with contextlib.suppress(CorruptStateError):  # fsck tells; a damaged name keeps nobody from reading
-            for name, move in names.read(self._place).items():
+            for name, move in names.read(self.place).items():
                 if move.version is not None:
                     given[move.version] = (*given.get(move.version, ()), name)
         return given
 
-    def _check_format(self) -> None:
-        if self._place.size(STORE_FILE) is None:
+    def check_format(self) -> None:
+        """Raise StateError when this store needs a newer jamais, CorruptStateError when nobody can tell."""
+        if self.place.size(STORE_FILE) is None:
             return  # a store of format 0, or none
-        where = f"{self._place}/{STORE_FILE}"
-        about = json_text.parse(self._place.read(STORE_FILE, limit=64 * 1024), where)
+        where = f"{self.place}/{STORE_FILE}"
+        about = json_text.parse(self.place.read(STORE_FILE, limit=64 * 1024), where)
         if not isinstance(about, dict) or about.get("format") != FORMAT:
             raise CorruptStateError(f"{where}: does not describe a store: put back the file from a copy")
         if about.get("format_version") != FORMAT_VERSION or about.get("needs"):
@@ -253,26 +257,28 @@ class VersionStore:
     # --- writing
 
     def _refuse_stale(self, parent: int | None) -> None:
-        for number in reversed(self._shelf.numbers()):
+        for number in reversed(self.shelf.numbers()):
             if number == parent:
                 return
-            if not self._shelf.glance(number):
+            if not self.shelf.glance(number):
                 came = "a new one" if parent is None else f"version {parent}"
                 raise StaleVersionError(
-                    f"{self._place} is at version {number}, this state is {came}: nothing was saved; "
+                    f"{self.place} is at version {number}, this state is {came}: nothing was saved; "
                     "load it again and repeat the change, or save to another folder"
                 )
         if parent is not None:
-            raise StaleVersionError(f"{self._place} holds no version {parent}, which this state came from")
+            raise StaleVersionError(f"{self.place} holds no version {parent}, which this state came from")
 
     def _introduce(self) -> None:
-        if self._place.size(STORE_FILE) is None:
+        if self.place.size(STORE_FILE) is None:
             about = {"format": FORMAT, "format_version": FORMAT_VERSION, "needs": []}
-            self._place.put("README.txt", _README.encode())
-            self._place.put(STORE_FILE, json_text.dump(about))
+            self.place.put("README.txt", _README.encode())
+            self.place.put(STORE_FILE, json_text.dump(about))
 
-    def _write(self, info: VersionInfo, arrays: Mapping[str, AnyArray], plain: Mapping[str, Any]) -> None:
-        packer = Packer(self._place, self._shelf.newest_manifests(OLDER_MANIFESTS))
+    def _write(
+        self, info: VersionInfo, arrays: Mapping[str, AnyArray], plain: Mapping[str, Any], like: int | None
+    ) -> None:
+        packer = Packer(self.place, self.shelf.manifests(like, OLDER_MANIFESTS))
         fresh: list[str] = []
         try:
             parts = packer.json(plain)
@@ -283,14 +289,14 @@ class VersionStore:
             made = Manifest(replace(info, size_bytes=size), objects, tuple(plain), parts, entries)
             data = manifest.to_bytes(made)
             fresh = packer.adopt()
-            self._place.settle("objects")
-            if not self._place.put_new(f"versions/{info.number:04d}.json", data):  # the commit point
-                raise StaleVersionError(f"{self._place} got a version {info.number} meanwhile: load it again")
+            self.place.settle("objects")
+            if not self.place.put_new(f"versions/{info.number:04d}.json", data):  # the commit point
+                raise StaleVersionError(f"{self.place} got a version {info.number} meanwhile: load it again")
         except BaseException:
             packer.discard()
             with contextlib.suppress(Exception):
                 for name in fresh:
-                    self._place.remove(name)
+                    self.place.remove(name)
             raise
 
 

@@ -180,7 +180,7 @@ def _of_store(where: Where) -> Header:
 
     store = VersionStore(where.path)
     info = store.info(where.version)
-    older = store._shelf.is_old(info.number)
+    older = store.shelf.is_old(info.number)
     arrays, plain = (_read_old if older else _read_manifest)(store, info.number)
     return Header(
         face=Face.STORE.value,
@@ -205,9 +205,9 @@ def _of_store(where: Where) -> Header:
 def _read_manifest(store: VersionStore, number: int) -> tuple[list[ArrayHeader], dict[str, Any]]:
     from jamais.persistence.versions.checks import plain_of
 
-    read = store._shelf.manifest(number)
+    read = store.shelf.manifest(number)
     arrays = [ArrayHeader(path, entry.dtype, entry.shape) for path, entry in read.arrays.items()]
-    return arrays, plain_of(store._place, read)
+    return arrays, plain_of(store.place, read)
 
 
 def _read_old(store: VersionStore, number: int) -> tuple[list[ArrayHeader], dict[str, Any]]:

@@ -72,7 +72,7 @@ class JsonOutline:
     def plain(self) -> dict[str, Any]:
         """Give the JSON of the state, its sections put back into their places. Call it last: it takes them away."""
         state: dict[str, Any] = self.root["state"]
-        sections = {key: value for key, value in self.root.items() if key not in json_face._OWN_KEYS}
+        sections = {key: value for key, value in self.root.items() if key not in json_face.OWN_KEYS}
         left = [state]  # a list and no recursion: who knows how deep a stranger's file is
         while left:
             node = left.pop()
@@ -150,7 +150,7 @@ def _read(handle: int, at: int, size: int, where: str, wanted: int) -> bytes:
 
 
 def _check(root: Any, where: str) -> None:
-    json_face._known_format(root, where)
+    json_face.check_format(root, where)
     layers = root.get("layers", [])
     whole = type(layers) is list and all(type(one) is dict and type(one.get("tensors")) is dict for one in layers)
     tensors = [root["tensors"], *(layer["tensors"] for layer in layers)] if whole else []

@@ -21,10 +21,10 @@ def examine(store: VersionStore, *, full: bool = True, on_event: Listener = sile
     Raises InputError where there is no store, StateError where it is a newer jamais's. `full=False` compares fast
     digests of the arrays only.
     """
-    place, shelf = store._place, store._shelf
+    place, shelf = store.place, store.shelf
     found: list[Finding] = []
     try:
-        store._check_format()
+        store.check_format()
     except CorruptStateError as error:
         what = str(error).removeprefix(f"{place}/{STORE_FILE}: ").partition(": put back")[0]
         step = "put it back from a copy, or remove it: the next save writes it again"

@@ -13,7 +13,7 @@ from jamais.persistence.versions.refs import Move
 
 def is_name_file(file: str) -> bool:
     """Say whether a file in refs/ is one that names a version."""
-    return file.endswith(".json") and refs._NAME.fullmatch(file.removesuffix(".json")) is not None
+    return file.endswith(".json") and refs.NAME.fullmatch(file.removesuffix(".json")) is not None
 
 
 def check_names(place: Place, numbers: Collection[int], whole: Collection[int]) -> list[Finding]:
@@ -24,7 +24,7 @@ def check_names(place: Place, numbers: Collection[int], whole: Collection[int]) 
         where, name = f"refs/{file}", file.removesuffix(".json")
         again = f"jamais promote {place} N --as {name}"
         try:
-            move = moves[name] = refs._move(place.read(where, limit=refs._MAX_BYTES), where)
+            move = moves[name] = refs.parse(place.read(where, limit=refs.MAX_BYTES), where)
         except StateError as error:
             what = str(error).removeprefix(f"{place}/").removeprefix(f"{where}: ")
             found.append(Finding(ERROR, where, what, f"move the file away, then {again}"))
@@ -41,7 +41,7 @@ def check_names(place: Place, numbers: Collection[int], whole: Collection[int]) 
 
 
 def _check_log(place: Place, moves: dict[str, Move]) -> Iterator[Finding]:
-    where = refs._LOG
+    where = refs.LOG
     try:
         lines = place.lines(where)
     except StateError as error:
@@ -50,7 +50,7 @@ def _check_log(place: Place, moves: dict[str, Move]) -> Iterator[Finding]:
     logged: list[Move] = []
     for number, line in enumerate(lines, start=1):
         try:
-            logged.append(refs._move(line, where))
+            logged.append(refs.parse(line, where))
         except CorruptStateError:
             what = f"line {number} is torn or damaged: it tells no move"
             yield Finding(WARNING, where, what, "nothing: the next move begins a line of its own")
