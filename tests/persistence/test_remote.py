@@ -71,6 +71,7 @@ def test_each_version_comes_back_as_it_was_and_history_tells_of_it(url: str, ser
     assert not [name for name in files(url) if name.startswith("busy/")], "marks are taken away"
 
 
+@pytest.mark.slow
 def test_names_move_and_the_log_tells_who_moved_them(url: str) -> None:
     store = filled(url)
     store.promote("production", 2, reason="good in staging")
@@ -87,6 +88,7 @@ def test_names_move_and_the_log_tells_who_moved_them(url: str) -> None:
     assert same(other.load("production")[0], tree(4))
 
 
+@pytest.mark.slow
 def test_a_store_copied_to_a_disk_is_the_same_store_and_back_again(url: str, tmp_path: Path) -> None:
     filled(url)
     for name, data in files(url).items():
@@ -116,6 +118,7 @@ def test_a_stale_parent_is_refused_and_no_object_is_sent(url: str, server: Objec
         VersionStore(url + "-other").commit(tree(9), reason="late", kind="logs", parent=3)
 
 
+@pytest.mark.slow
 def test_a_store_that_is_not_there_says_what_to_do(url: str) -> None:
     missing = VersionStore(url)
     assert missing.current is None
@@ -124,6 +127,7 @@ def test_a_store_that_is_not_there_says_what_to_do(url: str) -> None:
             ask()
 
 
+@pytest.mark.slow
 def test_a_prefix_of_somebody_else_is_left_alone(url: str) -> None:
     files(url)["thesis.tex"] = b"mine"
     with pytest.raises(InputError, match="is not empty and not a watcher"):
@@ -131,6 +135,7 @@ def test_a_prefix_of_somebody_else_is_left_alone(url: str) -> None:
     assert list(files(url)) == ["thesis.tex"]
 
 
+@pytest.mark.slow
 def test_a_change_of_the_memory_sends_a_few_percent_and_fetches_nothing_that_was_just_loaded(
     url: str, server: ObjectServer
 ) -> None:
@@ -151,6 +156,7 @@ def test_a_change_of_the_memory_sends_a_few_percent_and_fetches_nothing_that_was
     assert same(VersionStore(url).load()[0], loaded)
 
 
+@pytest.mark.slow
 def test_a_process_that_did_not_load_compares_what_it_takes_over_once(url: str, server: ObjectServer) -> None:
     filled(url, 1)
     store = VersionStore(url)
@@ -161,6 +167,7 @@ def test_a_process_that_did_not_load_compares_what_it_takes_over_once(url: str, 
     assert server.given.get(encoder, 0) == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("damage", ["flip", "cut", "longer", "missing"])
 @pytest.mark.parametrize("folder", ["objects", "versions"])
 def test_damage_in_the_object_store_is_noticed_and_named(url: str, folder: str, damage: str) -> None:
@@ -188,6 +195,7 @@ def test_damage_in_the_object_store_is_noticed_and_named(url: str, folder: str, 
     assert VersionStore(url).commit(tree(5), reason="on", kind="logs", parent=store.current) in (2, 3)
 
 
+@pytest.mark.slow
 def test_a_clean_up_keeps_what_is_young_and_what_is_needed(url: str) -> None:
     store = filled(url)
     waste = f"objects/{hashlib.sha256(b'left by a dead writer').hexdigest()}.json"
@@ -208,6 +216,7 @@ def test_a_clean_up_keeps_what_is_young_and_what_is_needed(url: str) -> None:
     assert impatient.gc(Retention(latest=2)).objects == ()
 
 
+@pytest.mark.slow
 def test_a_wrong_clock_on_this_machine_makes_nothing_old(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     store = filled(url, 1)
     waste = f"objects/{hashlib.sha256(b'x').hexdigest()}.json"
@@ -218,6 +227,7 @@ def test_a_wrong_clock_on_this_machine_makes_nothing_old(url: str, monkeypatch: 
     assert waste in files(url)
 
 
+@pytest.mark.slow
 def test_missing_buckets_and_rights_are_said(url: str, server: ObjectServer) -> None:
     with pytest.raises(InputError, match="no such bucket"):
         VersionStore("s3://no-such-bucket-here/app").commit({}, reason="fit", kind="logs", parent=None)
@@ -233,6 +243,7 @@ def test_missing_buckets_and_rights_are_said(url: str, server: ObjectServer) -> 
     assert same(store.load()[0], tree(1))
 
 
+@pytest.mark.slow
 def test_the_two_words_of_the_api_take_an_address(url: str) -> None:
     import jamais
 

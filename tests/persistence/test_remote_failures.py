@@ -74,6 +74,7 @@ def is_manifest(request: Request) -> bool:
     return request.method == "PUT" and "/versions/" in request.key
 
 
+@pytest.mark.slow
 def test_of_two_writers_whose_manifests_arrive_together_exactly_one_wins(url: str, server: ObjectServer) -> None:
     stores = [VersionStore(url), VersionStore(url)]
     for number in range(2, 12):
@@ -118,6 +119,7 @@ def test_of_two_processes_that_commit_at_once_exactly_one_wins_each_round(url: s
     assert store.verify() == []
 
 
+@pytest.mark.slow
 def test_a_writer_that_fails_before_the_manifest_leaves_the_old_version(url: str, monkeypatch: Any) -> None:
     def fail(*_: Any) -> bool:
         raise StateError("the network is gone")
@@ -169,6 +171,7 @@ def test_a_writer_killed_at_any_request_leaves_the_old_version_or_the_new_one(
     assert drafts[-1] == 0
 
 
+@pytest.mark.slow
 def test_no_draft_is_left_on_this_machine(url: str, tmp_path: Path, monkeypatch: Any) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     store = VersionStore(url)
@@ -195,6 +198,7 @@ def test_an_answer_that_gets_lost_is_not_taken_for_defeat(url: str, server: Obje
     assert same(VersionStore(url).load()[0], tree(2))
 
 
+@pytest.mark.slow
 def test_where_nobody_can_say_whether_it_was_saved_the_error_says_so(url: str, server: ObjectServer) -> None:
     gone = [False]
 
@@ -210,6 +214,7 @@ def test_where_nobody_can_say_whether_it_was_saved_the_error_says_so(url: str, s
     assert VersionStore(url).verify() == []
 
 
+@pytest.mark.slow
 def test_a_server_that_ignores_the_condition_is_not_written_to(url: str, server: ObjectServer) -> None:
     server.forget_conditions = True
     store = VersionStore(url)
@@ -219,6 +224,7 @@ def test_a_server_that_ignores_the_condition_is_not_written_to(url: str, server:
     assert same(store.load()[0], tree(1))
 
 
+@pytest.mark.slow
 def test_a_server_that_words_its_refusal_otherwise_is_understood(url: str, server: ObjectServer) -> None:
     def plain(request: Request) -> tuple[str, bytes] | None:
         if request.condition and (request.key.endswith("create-once.txt") or request.key.endswith("0001.json")):
@@ -232,6 +238,7 @@ def test_a_server_that_words_its_refusal_otherwise_is_understood(url: str, serve
     assert VersionStore(url).verify() == []
 
 
+@pytest.mark.slow
 def test_a_sweep_gives_way_to_a_save_and_a_save_waits_for_a_sweep(url: str, server: ObjectServer) -> None:
     VersionStore(url).commit(tree(2), reason="next", kind="logs", parent=1)
     impatient = VersionStore(url, Remote(url, grace_s=1e-6))
@@ -270,6 +277,7 @@ def test_a_sweep_gives_way_to_a_save_and_a_save_waits_for_a_sweep(url: str, serv
     assert store.verify() == []
 
 
+@pytest.mark.slow
 def test_marks_of_the_dead_run_out_and_who_stood_still_too_long_stops(url: str, monkeypatch: Any) -> None:
     store, place = VersionStore(url), Remote(url)
     with place.locked():
@@ -283,6 +291,7 @@ def test_marks_of_the_dead_run_out_and_who_stood_still_too_long_stops(url: str, 
     assert store.verify() == []
 
 
+@pytest.mark.slow
 def test_a_sweep_that_never_ends_is_reported(url: str, monkeypatch: Any) -> None:
     monkeypatch.setattr(marks, "WAIT_S", 0.0)
     place = Remote(url)
@@ -292,6 +301,7 @@ def test_a_sweep_that_never_ends_is_reported(url: str, monkeypatch: Any) -> None
             VersionStore(url).commit(tree(2), reason="new", kind="logs", parent=1)
 
 
+@pytest.mark.slow
 def test_with_the_server_down_everything_ends_in_seconds_with_one_clear_error(url: str) -> None:
     down = Remote(url, options={"endpoint_url": "http://127.0.0.1:9"})
     store = VersionStore(url, down)
@@ -313,6 +323,7 @@ def test_with_the_server_down_everything_ends_in_seconds_with_one_clear_error(ur
         assert time.monotonic() - start < 10
 
 
+@pytest.mark.slow
 def test_without_credentials_the_error_says_where_they_belong(url: str, monkeypatch: Any) -> None:
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.delenv(name)
@@ -321,6 +332,7 @@ def test_without_credentials_the_error_says_where_they_belong(url: str, monkeypa
         VersionStore(url, Remote(url)).load()
 
 
+@pytest.mark.slow
 def test_a_stale_writer_can_go_on_after_loading_again(url: str) -> None:
     slow = VersionStore(url)
     VersionStore(url).commit(tree(2), reason="faster", kind="logs", parent=1)

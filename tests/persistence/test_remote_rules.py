@@ -176,7 +176,8 @@ def test_addresses_that_lead_nowhere_are_refused_with_a_hint(monkeypatch: Any) -
         with pytest.raises(InputError, match=what):
             VersionStore(address).load()
     monkeypatch.setitem(sys.modules, "s3fs", None)
-    monkeypatch.setattr(importlib.import_module("fsspec.registry"), "_registry", {})
+    for kind in ("s3", "gs"):
+        monkeypatch.delitem(importlib.import_module("fsspec.registry")._registry, kind, raising=False)
     with pytest.raises(MissingExtraError, match=r"a store at s3://bucket/app needs .*pip install 'jamais\[remote\]'"):
         VersionStore("s3://bucket/app").load()
     monkeypatch.setitem(sys.modules, "gcsfs", None)

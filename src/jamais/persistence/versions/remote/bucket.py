@@ -179,8 +179,11 @@ class Bucket:
         with network.told(f"{self.url}/{name}"):
             try:
                 yield
-            except FileNotFoundError as error:
-                raise InputError(f"{self.url}: no such bucket ({error}): make it first, or check its name") from error
+            except Exception as error:
+                if network.is_no_bucket(error):
+                    said = str(error).partition("\n")[0]
+                    raise InputError(f"{self.url}: no such bucket ({said}): make it, or check its name") from error
+                raise
 
     def _at(self, name: str) -> tuple[Any, str]:
         # The clients of fsspec do not survive a fork: a child connects anew.

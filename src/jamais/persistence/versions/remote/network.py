@@ -99,6 +99,12 @@ def is_in_the_way(error: BaseException) -> bool:
     return False
 
 
+def is_no_bucket(error: BaseException) -> bool:
+    """Say whether a refusal to write means that what should hold the file is not there."""
+    names = {kind.__name__ for kind in type(error).__mro__}
+    return bool(names & {"FileNotFoundError", "ResourceNotFoundError"})  # the second is Azure's
+
+
 def _asked(kind: str, options: Mapping[str, Any]) -> dict[str, Any]:
     """Join what the caller wants with what every store needs: no listing from memory, and an end to waiting."""
     if kind not in _AMAZON:
@@ -112,7 +118,7 @@ def _asked(kind: str, options: Mapping[str, Any]) -> dict[str, Any]:
 
 def _translated(error: Exception, where: str) -> StateError:
     names = {kind.__name__ for one in _chain(error) for kind in type(one).__mro__}
-    said = f"{type(error).__name__}: {error}".strip().rstrip(":.")[:300]
+    said = f"{type(error).__name__}: {error}".strip().partition("\n")[0].rstrip(":.")[:300]
     if names & _RIGHTS:
         return StateError(
             f"{where}: the object store does not accept these credentials ({said}): give ones that may list, read, "
