@@ -90,13 +90,14 @@ def test_names_move_and_the_log_tells_who_moved_them(url: str) -> None:
 
 @pytest.mark.slow
 def test_a_store_copied_to_a_disk_is_the_same_store_and_back_again(url: str, tmp_path: Path) -> None:
-    filled(url)
+    filled(url).promote("production", 2, reason="first")
     for name, data in files(url).items():
         (tmp_path / "copy" / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / "copy" / name).write_bytes(data)
     disk = VersionStore(tmp_path / "copy")
     assert disk.verify() == []
-    disk.commit(tree(4), reason="on disk", kind="logs", parent=3)
+    disk.commit(tree(4), reason="on disk", kind="logs", parent=3, refs=("best",))
+    assert [move.name for move in disk.log()] == ["production", "best"]
     back = files(url + "-back")
     for path in sorted((tmp_path / "copy").rglob("*")):
         if path.is_file():
@@ -105,6 +106,9 @@ def test_a_store_copied_to_a_disk_is_the_same_store_and_back_again(url: str, tmp
     assert same(store.load()[0], tree(4))
     assert store.commit(tree(5), reason="in the store", kind="logs", parent=4) == 5
     assert store.verify() == []
+    store.unname("best")
+    assert sorted(move.name for move in store.log()) == ["best", "best", "production"]
+    assert store.refs() == {"production": 2, "last": 5}
 
 
 def test_a_stale_parent_is_refused_and_no_object_is_sent(url: str, server: ObjectServer) -> None:
@@ -172,6 +176,7 @@ def test_a_process_that_did_not_load_compares_what_it_takes_over_once(url: str, 
 @pytest.mark.parametrize("folder", ["objects", "versions"])
 def test_damage_in_the_object_store_is_noticed_and_named(url: str, folder: str, damage: str) -> None:
     store = filled(url, 2)
+    assert same(store.load()[0], tree(2)), "from here on this store has read it all once"
     there = files(url)
     of = [{name for name, _ in json.loads(there[f"versions/{n:04d}.json"])["manifest"]["objects"]} for n in (1, 2)]
     name = "versions/0002.json" if folder == "versions" else f"objects/{min(of[1] - of[0])}"

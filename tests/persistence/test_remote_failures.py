@@ -24,7 +24,7 @@ pytest.importorskip("flask_cors", reason="needs moto's server: pip install 'jama
 import remote_child
 from object_server import ObjectServer, Request
 
-from jamais.errors import StaleVersionError, StateError
+from jamais.errors import InputError, StaleVersionError, StateError
 from jamais.persistence import Retention, VersionStore
 from jamais.persistence.versions.remote import Remote, marks
 
@@ -133,6 +133,14 @@ def test_a_writer_that_fails_before_the_manifest_leaves_the_old_version(url: str
     assert store.verify() == []
     assert store.commit(tree(2), reason="again", kind="logs", parent=1) == 2
     assert same(store.load()[0], tree(2))
+    first = VersionStore(url + "-new")
+    with monkeypatch.context() as patch:
+        patch.setattr(Remote, "put_new", fail)
+        with pytest.raises(StateError, match="the network is gone"):
+            first.commit(tree(1), reason="first", kind="logs", parent=None)
+    with pytest.raises(InputError, match="its first save did not finish"):
+        first.load()
+    assert first.commit(tree(1), reason="first", kind="logs", parent=None) == 1
 
 
 @pytest.mark.slow

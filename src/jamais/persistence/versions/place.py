@@ -8,9 +8,10 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import re
 import stat
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -123,6 +124,9 @@ class Place(Protocol):
 STORE_FILE = "STORE.json"
 FOLDERS = ("objects", "versions", "refs")
 MAX_LOG_BYTES = 256 * 1024 * 1024
+PAGE_LINES = 100
+"""An object store holds a log as pages, `log.jsonl.d/000000001.jsonl` …; each repeats the lines since a full one."""
+_PAGE = re.compile(r"[0-9]{9}\.jsonl")
 
 
 class Disk:
@@ -250,9 +254,11 @@ class Disk:
         files.sync_folder((self.folder / name).parent)
 
     def lines(self, name: str) -> list[bytes]:
-        if self.size(name) is None:
-            return []
-        return [line for line in files.read(self.folder / name, limit=MAX_LOG_BYTES).split(b"\n") if line]
+        # Pages come from an object store that was copied here.
+        parts = [f"{name}.d/{page}" for page in pages_to_read(self.names(f"{name}.d"))]
+        parts += [name] if self.size(name) is not None else []
+        read = (files.read(self.folder / part, limit=MAX_LOG_BYTES) for part in parts)
+        return [line for data in read for line in data.split(b"\n") if line]
 
     def remove(self, name: str) -> None:
         files.remove(self.folder / name)
@@ -305,6 +311,12 @@ def _named(draft: Path, target: Path) -> bool:
             return False
         os.rename(draft, target)
     return True
+
+
+def pages_to_read(names: Iterable[str]) -> list[str]:
+    """Choose the pages of a log that hold all its lines once: the full ones and the last."""
+    pages = sorted(name for name in names if _PAGE.fullmatch(name))
+    return [page for page in pages if int(page[:9]) % PAGE_LINES == 0 or page == pages[-1]]
 
 
 def _drafts_only(inside: list[str]) -> bool:

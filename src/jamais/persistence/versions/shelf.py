@@ -16,7 +16,7 @@ from jamais.persistence.tree import unflatten
 from jamais.persistence.versions import format0, manifest
 from jamais.persistence.versions.manifest import Manifest, ObjectEntry, VersionInfo
 from jamais.persistence.versions.objects import read_array
-from jamais.persistence.versions.place import Found, Place
+from jamais.persistence.versions.place import STORE_FILE, Found, Place
 from jamais.types import StateTree
 
 _NUMBER = re.compile(r"([0-9]{4,9})(\.json)?")
@@ -42,7 +42,7 @@ class Shelf:
         if not numbers:
             if not self._place.exists():
                 raise InputError(f"no watcher at {self._place}: jamais fit … --out {self._place} makes one")
-            if "versions" not in self._place.names(""):
+            if not {"versions", STORE_FILE} & set(self._place.names("")):  # an object store has no empty folders
                 raise InputError(f"{self._place} is not a watcher: it has no folder 'versions'")
             raise InputError(f"{self._place} holds no version: its first save did not finish, run fit again")
         return numbers

@@ -19,7 +19,7 @@ from typing import Any
 from jamais.errors import CorruptStateError, InputError, JamaisError, StateError
 from jamais.persistence import files
 from jamais.persistence.digests import Bytes
-from jamais.persistence.versions.place import FOLDERS, MAX_LOG_BYTES, STORE_FILE, Found
+from jamais.persistence.versions.place import FOLDERS, MAX_LOG_BYTES, PAGE_LINES, STORE_FILE, Found, pages_to_read
 from jamais.persistence.versions.remote import manifests, marks
 from jamais.persistence.versions.remote.bucket import PROOF, Bucket
 from jamais.persistence.versions.remote.manifests import Manifests
@@ -30,8 +30,7 @@ from jamais.persistence.versions.remote.reading import Blocks, OpenObject
 GRACE_S = 24 * 3600.0
 """What is younger is never swept: somebody may be copying a store here, objects first, who knows nothing of marks."""
 _OURS = {*FOLDERS, marks.FOLDER, PROOF, STORE_FILE, "README.txt"}
-_LINES = 100
-"""Lines of a log that one object repeats at most, so that a long log is read in few requests."""
+_TRIES = 100
 
 
 class Remote:
@@ -100,9 +99,11 @@ class Remote:
         yield OpenObject(self._blocks, f"{self}/{name}", name, found, compared)
 
     def lines(self, name: str) -> list[bytes]:
-        numbers = self._numbers(name)
-        wanted = [number for number in numbers if number % _LINES == 0 or number == numbers[-1]]
-        return [line for number in wanted for line in self._page(name, number)]
+        # The file itself comes from a disk that was copied here; it is never added to.
+        before = self._bucket.look(name)
+        parts = [name] if before and before.size else []
+        parts += [f"{name}.d/{page}" for page in pages_to_read(self.names(f"{name}.d"))]
+        return [line for part in parts for line in self._lines_of(part)]
 
     # --- writing
 
@@ -171,14 +172,14 @@ class Remote:
         return self._bucket.make(name, data)
 
     def append(self, name: str, line: bytes) -> None:
-        for _ in range(_LINES):
-            numbers = self._numbers(name)
-            last = numbers[-1] if numbers else 0
-            before = self._page(name, last) if last % _LINES else []
+        for _ in range(_TRIES):
+            pages = pages_to_read(self.names(f"{name}.d"))
+            last = int(pages[-1][:9]) if pages else 0
+            before = self._lines_of(f"{name}.d/{pages[-1]}") if last % PAGE_LINES else []
             page = b"".join(one + b"\n" for one in [*before, line])
-            if self.put_new(_page_name(name, last + 1), page):
+            if self.put_new(f"{name}.d/{last + 1:09d}.jsonl", page):
                 return
-        raise StateError(f"{self}/{name}: others were faster {_LINES} times: do it again")
+        raise StateError(f"{self}/{name}: others were faster {_TRIES} times: do it again")
 
     def remove(self, name: str) -> None:
         self._stay()
@@ -218,14 +219,5 @@ class Remote:
                 files.remove(self._drafts)
             self._drafts = None
 
-    def _numbers(self, name: str) -> list[int]:
-        found = (one.removesuffix(".jsonl") for one in self.names(f"{name}.d"))
-        return sorted(int(one) for one in found if len(one) == 9 and one.isdecimal())
-
-    def _page(self, name: str, number: int) -> list[bytes]:
-        page = self.read(_page_name(name, number), limit=MAX_LOG_BYTES)
-        return [line for line in page.split(b"\n") if line]
-
-
-def _page_name(name: str, number: int) -> str:
-    return f"{name}.d/{number:09d}.jsonl"
+    def _lines_of(self, part: str) -> list[bytes]:
+        return [line for line in self.read(part, limit=MAX_LOG_BYTES).split(b"\n") if line]
