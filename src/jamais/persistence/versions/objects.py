@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import itertools
 import os
 import secrets
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ import numpy as np
 
 from jamais.errors import CorruptStateError
 from jamais.persistence import digests, files, json_text
+from jamais.persistence.digests import Bytes, Hasher
 from jamais.persistence.dtypes import BY_NAME, NAMES, AnyArray, as_bytes
 from jamais.persistence.tensor_file import write_tensors
 from jamais.persistence.versions.manifest import ArrayEntry, Manifest, ObjectEntry, Segment
@@ -31,6 +33,8 @@ SMALL_BYTES = 64 * 1024
 """A part of the state, or a value in its JSON, below this does not get a file of its own."""
 MOST_FILES = 32
 """Files that one part may be scattered over before it is written together again."""
+
+DigestLater = Callable[[Hasher, Bytes], None]
 
 
 @dataclass(frozen=True)
@@ -47,6 +51,16 @@ class _Piece:
         return f"{self.path}@{self.first}"
 
 
+@dataclass(frozen=True)
+class _Spot:
+    """Where a segment lies: in which object, or draft of one, of which size, and from which byte on."""
+
+    file: str
+    size: int
+    offset: int
+    digest: str
+
+
 class Packer:
     """Puts one version's content into objects, taking over what older versions have. Use it once."""
 
@@ -56,6 +70,7 @@ class Packer:
         self._listed: dict[str, int] = {}
         self._sizes: list[int] = []
         self._drafts: dict[str, Path] = {}
+        self._wholes: dict[str, Hasher] = {}
         self.written_bytes = 0
 
     def json(self, plain: Mapping[str, Any]) -> tuple[int, ...]:
@@ -75,12 +90,22 @@ class Packer:
         parts: dict[str, list[_Piece]] = {}
         for path, array in arrays.items():
             parts.setdefault(_part(path), []).extend(_pieces(path, array, cut[path]))
-        found: dict[str, list[Segment]] = {path: [] for path in arrays}
-        for pieces in _pooled(parts):
-            for piece, segment in zip(pieces, self._keep_part(pieces), strict=True):
-                found[piece.path].append(segment)
+        found: dict[str, list[_Spot]] = {path: [] for path in arrays}
+        with digests.meanwhile() as one, digests.meanwhile() as other:  # a file is digested while the next is written
+            for pieces, digest_later in zip(_pooled(parts), itertools.cycle((one, other)), strict=False):
+                for piece, spot in zip(pieces, self._keep_part(pieces, digest_later), strict=True):
+                    found[piece.path].append(spot)
+        names = self._name_drafts()
         return {
-            path: ArrayEntry(NAMES[array.dtype], array.shape, cut[path], tuple(found[path]))
+            path: ArrayEntry(
+                NAMES[array.dtype],
+                array.shape,
+                cut[path],
+                tuple(
+                    Segment(self._number(names.get(spot.file, spot.file), spot.size), spot.offset, spot.digest)
+                    for spot in found[path]
+                ),
+            )
             for path, array in arrays.items()
         }
 
@@ -104,7 +129,7 @@ class Packer:
             with contextlib.suppress(OSError):
                 files.remove(draft)
 
-    def _keep_part(self, pieces: list[_Piece]) -> list[Segment]:
+    def _keep_part(self, pieces: list[_Piece], digest_later: DigestLater) -> list[_Spot]:
         """Keep the segments of one part: the known ones where they are, the new ones in one new file."""
         with _Reader(self._place) as reader:
             places = [self._known.take(piece, reader) for piece in pieces]
@@ -112,15 +137,14 @@ class Packer:
         # A rotten file is written anew as a whole: if it was this part and no more, it is healed for all versions.
         if reader.rotten or (new and self._scattered(pieces, places)):
             new = list(range(len(pieces)))
-        segments: dict[int, Segment] = {}
+        spots: dict[int, _Spot] = {}
         if new:
-            number, starts = self._write([pieces[i] for i in new])
-            segments = {i: Segment(number, start, pieces[i].digest) for i, start in zip(new, starts, strict=True)}
+            file, size, starts = self._write([pieces[i] for i in new], digest_later)
+            spots = {i: _Spot(file, size, start, pieces[i].digest) for i, start in zip(new, starts, strict=True)}
         for i, place in enumerate(places):
-            if place is not None and i not in segments:
-                name, size, offset = place
-                segments[i] = Segment(self._number(name, size), offset, pieces[i].digest)
-        return [segments[i] for i in range(len(pieces))]
+            if place is not None and i not in spots:
+                spots[i] = _Spot(*place, pieces[i].digest)
+        return [spots[i] for i in range(len(pieces))]
 
     def _scattered(self, pieces: list[_Piece], places: list[tuple[str, int, int] | None]) -> bool:
         """Say whether a part is better written as a whole: it is small, lies in many files, or half of them is dead."""
@@ -130,11 +154,11 @@ class Packer:
         alive = sum(piece.rows.nbytes for piece, place in zip(pieces, places, strict=True) if place)
         return len(sizes) >= MOST_FILES or sum(sizes.values()) > 2 * alive + SMALL_BYTES
 
-    def _write(self, pieces: list[_Piece]) -> tuple[int, list[int]]:
-        """Write segments as one object; give its number and where in it each begins."""
+    def _write(self, pieces: list[_Piece], digest_later: DigestLater) -> tuple[str, int, list[int]]:
+        """Write segments as one draft; give its name and size, and where in it each begins."""
         draft = self._place.drafts() / f"{files.TEMPORARY}{secrets.token_hex(8)}"
-        whole = hashlib.sha256()
         self._drafts[draft.name] = draft
+        self._wholes[draft.name] = hashlib.sha256()
         handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
         try:
             starts = write_tensors(
@@ -142,15 +166,22 @@ class Packer:
                 {piece.name: piece.rows for piece in pieces},
                 {},
                 known={piece.name: piece.digest for piece in pieces},
-                whole=whole,
+                whole=self._wholes[draft.name],
+                digest_later=digest_later,
             )
             size = os.fstat(handle).st_size
         finally:
             os.close(handle)
-        name = f"{whole.hexdigest()}.safetensors"
-        self._drafts[name] = self._drafts.pop(draft.name)
         self.written_bytes += size
-        return self._number(name, size), [starts[piece.name] for piece in pieces]
+        return draft.name, size, [starts[piece.name] for piece in pieces]
+
+    def _name_drafts(self) -> dict[str, str]:
+        """Name each file of segments after its sha256; give the names by those of the drafts."""
+        names = {draft: f"{whole.hexdigest()}.safetensors" for draft, whole in self._wholes.items()}
+        self._wholes.clear()
+        for draft, name in names.items():
+            self._drafts[name] = self._drafts.pop(draft)
+        return names
 
     def _keep_json(self, data: bytes) -> int:
         name = f"{digests.sha256(data)}.json"
