@@ -165,7 +165,9 @@ def imports(path: Path) -> Iterator[tuple[str, bool]]:
 
 def test_every_import_is_a_declared_dependency_and_extras_are_imported_where_used() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    extras = {name for extra in ("plots", "hf", "remote", "zh", "zstd") for name in project["optional-dependencies"][extra]}
+    extras = {
+        name for extra in ("plots", "hf", "remote", "zh", "zstd") for name in project["optional-dependencies"][extra]
+    }
     core, extra = (
         {re.split(r"[\[<>=]", one)[0].replace("-", "_") for one in some} for some in (project["dependencies"], extras)
     )

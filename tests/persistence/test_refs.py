@@ -157,3 +157,15 @@ def test_where_every_version_is_damaged_no_name_is_given(store: VersionStore) ->
         path.write_text("{")
     with pytest.raises(InputError, match="no version called 'last'; it has none"):
         store.promote("best")
+
+
+def test_a_name_that_cannot_be_moved_is_a_warning_as_the_version_is_there(
+    store: VersionStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("jamais.persistence.versions.refs.move", refuse)
+    with pytest.warns(UserWarning, match="version 4 is saved, but what was to follow failed: .*No space left"):
+        assert store.commit({"n": 4}, reason="", kind="any", parent=3, refs=["best"]) == 4
+    assert store.load()[0]["n"] == 4

@@ -90,7 +90,7 @@ def log(place: Place) -> list[Move]:
             moves.append(parse(line, LOG))
         except CorruptStateError:
             continue
-    return moves
+    return sorted(moves, key=lambda move: move.time)  # lines of a store that was copied and went on in two places
 
 
 def _mend_log(place: Place) -> None:

@@ -14,13 +14,14 @@ manifest, makes the version exist. Readers take no lock: nothing they read ever 
 from __future__ import annotations
 
 import contextlib
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from jamais.errors import CorruptStateError, InputError, StaleVersionError, StateError
+from jamais.errors import CorruptStateError, InputError, JamaisError, StaleVersionError, StateError
 from jamais.persistence import json_text
 from jamais.persistence.dtypes import AnyArray
 from jamais.persistence.tree import flatten
@@ -115,10 +116,7 @@ class VersionStore:
                 self._introduce()
                 number = max(self.shelf.numbers(), default=0) + 1
                 self._write(replace(info, number=number), arrays, plain, like)
-                for name in refs:
-                    names.move(self.place, name, number, reason, info.time)
-                if keep is not None:
-                    sweep.sweep(self.place, self.shelf, self.refs, keep, dry_run=False)
+                self._after_commit(number, refs, keep, info)
         return number
 
     def load(self, version: int | str | None = None, *, full: bool = False) -> tuple[StateTree, VersionInfo]:
@@ -274,6 +272,18 @@ class VersionStore:
             about = {"format": FORMAT, "format_version": FORMAT_VERSION, "needs": []}
             self.place.put("README.txt", _README.encode())
             self.place.put(STORE_FILE, json_text.dump(about))
+
+    def _after_commit(self, number: int, refs: Sequence[str], keep: Retention | None, info: VersionInfo) -> None:
+        """Move names and tidy up; what goes wrong here must not look as if the version were not there."""
+        try:
+            for name in refs:
+                names.move(self.place, name, number, info.reason, info.time)
+            if keep is not None:
+                sweep.sweep(self.place, self.shelf, self.refs, keep, dry_run=False)
+        except (OSError, JamaisError) as error:
+            warnings.warn(
+                f"{self.place}: version {number} is saved, but what was to follow failed: {error}", stacklevel=3
+            )
 
     def _write(
         self, info: VersionInfo, arrays: Mapping[str, AnyArray], plain: Mapping[str, Any], like: int | None

@@ -15,8 +15,10 @@ from jamais.persistence.versions.place import FOLDERS, STORE_FILE, Disk, Found, 
 from jamais.persistence.versions.shelf import Shelf
 
 _OBJECT = re.compile(r"[0-9a-f]{64}\.(safetensors|json)")
-_ROOT = re.compile(rf"{re.escape(STORE_FILE)}|README\.txt|lock|{'|'.join(FOLDERS)}|watch-[0-9a-f]{{16}}\.json")
-"""`watch-….json` is where `jamais watch` was in a log."""
+_ROOT = re.compile(
+    rf"{re.escape(STORE_FILE)}|README\.txt|lock|{'|'.join(FOLDERS)}|watch-[0-9a-f]{{16}}\.json|busy|create-once\.txt"
+)
+"""`watch-….json` is where `jamais watch` was in a log; the last two come with a store copied from a bucket."""
 _NAMED = 5
 
 
@@ -48,7 +50,7 @@ def check_strangers(place: Place, numbers: Iterable[int]) -> Iterator[Finding]:
     belongs: dict[str, Callable[[str], bool]] = {
         "": lambda name: _ROOT.fullmatch(name) is not None,
         "objects": lambda name: _OBJECT.fullmatch(name) is not None,
-        "refs": lambda name: is_name_file(name) or name == "log.jsonl",
+        "refs": lambda name: is_name_file(name) or name in ("log.jsonl", "log.jsonl.d"),
         "versions": lambda name: name.removesuffix(".json") in versions,
     }
     for folder, is_ours in belongs.items():
