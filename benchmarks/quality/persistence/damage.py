@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.quality.persistence.savers import JAMAIS, LIBRARIES, OURS, SEED, STORE_IN_FULL, Saver
+from benchmarks.quality.persistence.savers import FOLDER_WITH_BIN, JAMAIS, LIBRARIES, OURS, SEED, STORE_IN_FULL, Saver
 from benchmarks.quality.persistence.states import Size, State, state
 from benchmarks.quality.persistence.trials import Worker, count
 
@@ -34,7 +34,7 @@ class Counts:
 
 def all_damage(flips: int, peer_flips: int, cache: Path, seed: int = 0) -> Iterator[Counts]:
     """Damage what everybody saves, again and again."""
-    for saver in (*OURS, STORE_IN_FULL, *LIBRARIES, SEED):
+    for saver in (*OURS, FOLDER_WITH_BIN, STORE_IN_FULL, *LIBRARIES, SEED):
         n = flips if saver.kind == JAMAIS else peer_flips
         folder = cache / "damaged"
         folder.mkdir()

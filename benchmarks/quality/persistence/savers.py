@@ -99,6 +99,11 @@ OURS = (
 )
 
 
+FOLDER_WITH_BIN = _of_jamais(
+    "jamais folder, pytorch_model.bin",
+    lambda one, folder: write_folder(folder / "f", one.tree(), TYPE, weights="bin", arrangement=ARRANGED),
+    lambda folder: read_folder(folder / "f"),
+)
 STORE_IN_FULL = Saver(
     "jamais store, load(full=True)", JAMAIS, _commit, lambda folder, like: _newest(folder, full=True), _committed
 )
