@@ -40,6 +40,8 @@ docs: $(READY)  ## write docs/settings.md and docs/cli.md anew
 bench: $(READY)  ## every figure in the docs (needs the data sets: benchmarks/README.md)
 	$(BIN)/python -m benchmarks.quality.logs
 	$(BIN)/python -m benchmarks.speed.logs
+	$(BIN)/python -m benchmarks.quality.persistence
+	$(BIN)/python -m benchmarks.speed.persistence
 
 clean:  ## throw away the environment, caches and the demo's output
 	rm -rf $(VENV) demo build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

@@ -189,6 +189,18 @@ def test_links_and_pipes_are_not_read_and_a_missing_file_says_so(tmp_path: Path)
             read_binary(tmp_path / name)
 
 
+def test_a_file_of_holes_larger_than_memory_is_refused_in_a_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_room(*_: Any) -> Any:
+        raise MemoryError
+
+    write_binary(tmp_path / "x.bin", small(), "any")
+    monkeypatch.setattr("jamais.persistence.dtypes.np.empty", no_room)
+    with pytest.raises(StateError, match="is more than fits into memory here"):
+        read_binary(tmp_path / "x.bin")
+
+
 def test_a_newer_format_names_the_program_that_wrote_it(tmp_path: Path) -> None:
     about = '{"format":"jamais-state","format_version":2,"type":"t","jamais_version":"9.9"}'
     (tmp_path / "new.bin").write_bytes(sealed(entry("x"), {"jamais": about}, EIGHT, LISTED))

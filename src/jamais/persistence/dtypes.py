@@ -11,6 +11,8 @@ import ml_dtypes
 import numpy as np
 from numpy.typing import NDArray
 
+from jamais.errors import StateError
+
 AnyArray = NDArray[Any]
 
 BY_NAME: dict[str, np.dtype[Any]] = {
@@ -39,7 +41,13 @@ def as_bytes(array: AnyArray) -> memoryview:
     return flat.view(np.uint8).data if flat.size else memoryview(b"")
 
 
-def empty(dtype: np.dtype[Any], shape: tuple[int, ...]) -> AnyArray:
-    """Make an array to read into; the caller has compared its size with the bytes that are really there."""
-    made: AnyArray = np.empty(shape, dtype)
+def empty(dtype: np.dtype[Any], shape: tuple[int, ...], where: str) -> AnyArray:
+    """Make an array to read into; the caller has compared its size with that of the file.
+
+    Raises StateError when this machine has not so much memory: a file with holes can be larger than its disk.
+    """
+    try:
+        made: AnyArray = np.empty(shape, dtype)
+    except MemoryError:
+        raise StateError(f"{where}: {list(shape)[:8]} of {dtype} is more than fits into memory here") from None
     return made

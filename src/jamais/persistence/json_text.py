@@ -23,13 +23,36 @@ def dump(value: Any, *, canonical: bool = False) -> bytes:
 def parse(data: bytes, where: str) -> Any:
     """Read JSON strictly; raise CorruptStateError naming `where` for anything but plain, unambiguous JSON."""
     try:
-        return json.loads(data.decode("utf-8"), object_pairs_hook=_no_twins(where), parse_constant=_no_constant(where))
+        return json.loads(data.decode("utf-8"), **_strict(where))
     except CorruptStateError:
         raise
     except RecursionError:
         raise CorruptStateError(f"{where}: JSON nested deeper than {MAX_DEPTH} levels") from None
     except ValueError as error:  # not UTF-8, not JSON, or an integer of more digits than Python converts
         raise CorruptStateError(f"{where}: not readable as JSON ({error})") from None
+
+
+def too_much(data: bytes, most: int) -> bool:
+    """Say whether JSON would become many more than `most` objects in memory, each far larger than its text."""
+    return sum(data.count(mark) for mark in (b"{", b"[", b",")) > most
+
+
+def _strict(where: str) -> dict[str, Any]:
+    return {
+        "object_pairs_hook": _no_twins(where),
+        "parse_constant": _no_constant(where),
+        "parse_float": _finite(where),
+    }
+
+
+def _finite(where: str) -> Callable[[str], float]:
+    def read(text: str) -> float:
+        value = float(text)
+        if value - value != 0:
+            raise CorruptStateError(f"{where}: {text[:40]} is out of range for a number")
+        return value
+
+    return read
 
 
 def _no_twins(where: str) -> Callable[[list[tuple[str, Any]]], dict[str, Any]]:

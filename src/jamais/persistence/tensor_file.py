@@ -122,7 +122,7 @@ class TensorFile:
     def read(self, name: str) -> AnyArray:
         """Read one array and compare it with its digest; raise CorruptStateError naming it."""
         entry = self.entries[name]
-        array = empty(BY_NAME[entry.dtype], entry.shape)
+        array = empty(BY_NAME[entry.dtype], entry.shape, f"{self._where}: array {name}")
         target = as_bytes(array)
         files.read_into(self._handle, target, entry.start, f"{self._where}: array {name}")
         if name in self._digests:

@@ -191,7 +191,7 @@ def _bits(numbers: AnyArray) -> AnyArray:
 
 def _empty(dtype: np.dtype[Any], shape: tuple[int, ...], where: str) -> AnyArray:
     try:
-        return empty(dtype, shape)
+        return empty(dtype, shape, where)
     except (ValueError, OverflowError) as error:
         raise CorruptStateError(f"{where}: shape {list(shape)[:8]} cannot be ({error})") from None
 

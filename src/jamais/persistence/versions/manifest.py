@@ -17,6 +17,8 @@ from jamais.version import __version__
 FORMAT = "jamais-version"
 FORMAT_VERSION = 1
 MAX_BYTES = 64 * 1024 * 1024
+MAX_MARKS = 8 * 65_536
+"""Brackets and commas: some 40,000 arrays, read in a second."""
 MAX_REASON = 100_000
 
 _OBJECT = re.compile(r"[0-9a-f]{64}\.(safetensors|json)")
@@ -122,13 +124,17 @@ def to_bytes(manifest: Manifest) -> bytes:
         "arrays": {path: _array_out(entry) for path, entry in manifest.arrays.items()},
     }
     data = _layout(body)
-    if len(data) > MAX_BYTES:
-        raise StateError(f"a manifest of {len(data)} bytes, at most {MAX_BYTES}: join the small arrays of the state")
+    if len(data) > MAX_BYTES or json_text.too_much(data, MAX_MARKS):
+        raise StateError(
+            f"a manifest of {len(data)} bytes is more than is read, at most {MAX_BYTES}: join the small arrays"
+        )
     return data
 
 
 def from_bytes(data: bytes, number: int, where: str) -> Manifest:
     """Read a manifest; refuse one that was changed, renamed, or cannot be true, with CorruptStateError."""
+    if json_text.too_much(data, MAX_MARKS):
+        raise CorruptStateError(f"{where}: {len(data)} bytes of more arrays than are ever saved")
     envelope = json_text.parse(data, where)
     try:
         body, digest = envelope["manifest"], envelope["sha256"]

@@ -17,12 +17,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from jamais.errors import CorruptStateError
 from jamais.persistence import digests, files, json_text
 from jamais.persistence.digests import Bytes, Hasher
-from jamais.persistence.dtypes import BY_NAME, NAMES, AnyArray, as_bytes
+from jamais.persistence.dtypes import BY_NAME, NAMES, AnyArray, as_bytes, empty
 from jamais.persistence.tensor_file import write_tensors
 from jamais.persistence.versions.manifest import ArrayEntry, Manifest, ObjectEntry, Segment
 from jamais.persistence.versions.place import Place
@@ -301,7 +299,7 @@ def read_array(entry: ArrayEntry, objects: list[Any], where: str, path: str) -> 
     Raises CorruptStateError naming object and array. The manifest has been checked: it cannot ask for more memory
     than its objects have bytes.
     """
-    array = np.empty(entry.shape, BY_NAME[entry.dtype])
+    array = empty(BY_NAME[entry.dtype], entry.shape, f"{where}: array {path}")
     target, at = as_bytes(array), 0
     for length, segment in zip(entry.lengths(), entry.segments, strict=True):
         opened, name = objects[segment.object]

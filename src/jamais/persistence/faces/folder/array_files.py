@@ -214,7 +214,7 @@ def read_npy(path: Path) -> AnyArray:
             raise CorruptStateError(
                 f"{path}: says {dtype} {list(shape)}, which is not the {size - start} bytes that are there"
             )
-        array = empty(dtype, shape[::-1] if fortran else shape)
+        array = empty(dtype, shape[::-1] if fortran else shape, str(path))
         files.read_into(handle, as_bytes(array), start, str(path))
     finally:
         os.close(handle)

@@ -21,6 +21,8 @@ STATE_ARRAYS = "state.safetensors"
 FORMAT = "jamais-folder"
 FORMAT_VERSION = 1
 MAX_BYTES = 32 * 1024 * 1024
+MAX_MARKS = 10 * 65_536
+"""Brackets and commas: 65,536 arrays, read in a second or so."""
 MAX_FILES = 16_384
 
 _PART = r"[\w][\w.+-]{0,120}"
@@ -110,13 +112,15 @@ def to_bytes(manifest: Manifest) -> bytes:
     if len(manifest.arrays) > MAX_TENSORS or len(manifest.files) > MAX_FILES:
         raise StateError(f"a state of {len(manifest.arrays)} arrays, at most {MAX_TENSORS} are saved: join small ones")
     data = json_text.dump({**body, "sha256": digests.sha256(json_text.dump(body, canonical=True))})
-    if len(data) > MAX_BYTES:
+    if len(data) > MAX_BYTES or json_text.too_much(data, MAX_MARKS):
         raise StateError(f"a manifest of {len(data)} bytes, at most {MAX_BYTES}: give arrays shorter names")
     return data
 
 
 def parse(data: bytes, where: str) -> Manifest:
     """Read a manifest; raise CorruptStateError for one that was changed, StateError for an unknown format."""
+    if json_text.too_much(data, MAX_MARKS):
+        raise CorruptStateError(f"{where}: {len(data)} bytes of more files and arrays than are ever saved")
     body = json_text.parse(data, where)
     if type(body) is not dict or body.get("format") != FORMAT:
         raise CorruptStateError(f"{where}: not a manifest of {FORMAT}")
