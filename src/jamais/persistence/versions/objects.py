@@ -146,7 +146,7 @@ class Packer:
 
     def _scattered(self, pieces: list[_Piece], places: list[tuple[str, int, int] | None]) -> bool:
         """Say whether a part is better written as a whole: it is small, lies in many files, or half of them is dead."""
-        if sum(piece.rows.nbytes for piece in pieces) < SMALL_BYTES:
+        if _size(pieces) < SMALL_BYTES:
             return True
         sizes = {place[0]: place[1] for place in places if place}
         alive = sum(piece.rows.nbytes for piece, place in zip(pieces, places, strict=True) if place)
@@ -282,15 +282,19 @@ def _part(path: str) -> str:
 
 
 def _pooled(parts: Mapping[str, list[_Piece]]) -> list[list[_Piece]]:
-    """Put small parts together into one."""
+    """Put small parts together into one; the largest comes first, as its sha256 takes the longest."""
     pools: list[list[_Piece]] = []
     small: list[_Piece] = []
     for pieces in parts.values():
-        if sum(piece.rows.nbytes for piece in pieces) < SMALL_BYTES:
+        if _size(pieces) < SMALL_BYTES:
             small += pieces
         else:
             pools.append(pieces)
-    return [*pools, small] if small else pools
+    return sorted([*pools, small] if small else pools, key=_size, reverse=True)
+
+
+def _size(pieces: list[_Piece]) -> int:
+    return sum(piece.rows.nbytes for piece in pieces)
 
 
 def read_array(entry: ArrayEntry, objects: list[Any], where: str, path: str) -> AnyArray:
