@@ -142,14 +142,9 @@ class _Snapshot:
         self._buffers: dict[tuple[str, ...], NDArray[Any]] = {}
         self._used: dict[tuple[str, ...], NDArray[Any]] = {}
         self._copied: dict[tuple[Any, ...], NDArray[Any]] = {}
-        self._block: NDArray[Any] = np.empty(0, np.uint8)
-        self._taken = 0
 
     def take(self, tree: StateTree) -> StateTree:
         """Return the copy; it holds until the next call. What cannot be saved is handed on for the store to refuse."""
-        if not self._buffers:
-            # One block for all: a fresh one of this size costs a quarter of the time of many small ones (measured).
-            self._block, self._taken = np.empty(_room_for(tree), np.uint8), 0
         self._used, self._copied = {}, {}
         copied: StateTree = self._value(tree, ())
         self._buffers = self._used
@@ -171,25 +166,7 @@ class _Snapshot:
             return self._copied[place]
         buffer = self._buffers.get(path)
         if buffer is None or buffer.dtype != array.dtype or buffer.shape != array.shape:
-            buffer = self._new(array)
+            buffer = np.empty(array.shape, array.dtype)
         np.copyto(buffer, array)
         self._used[path] = self._copied[place] = buffer
         return buffer
-
-    def _new(self, array: NDArray[Any]) -> NDArray[Any]:
-        begin, self._taken = self._taken, self._taken + _aligned(array.nbytes)
-        if not array.nbytes or array.dtype.hasobject or self._taken > len(self._block):
-            return np.empty(array.shape, array.dtype)
-        return self._block[begin : begin + array.nbytes].view(array.dtype).reshape(array.shape)
-
-
-def _room_for(value: Any) -> int:
-    if type(value) in (np.ndarray, np.memmap):
-        return _aligned(value.nbytes)
-    if type(value) in (dict, list):
-        return sum(map(_room_for, value.values() if type(value) is dict else value))
-    return 0
-
-
-def _aligned(n_bytes: int) -> int:
-    return -(-n_bytes // 64) * 64
