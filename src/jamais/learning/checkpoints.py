@@ -9,37 +9,25 @@ from __future__ import annotations
 import math
 import time
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Any, Protocol
 
 from jamais.errors import InputError, SettingsError, StateError
 from jamais.learning.training_state.progress import Mode
 from jamais.persistence import Retention, VersionInfo
-from jamais.persistence.background import BackgroundSaver
+from jamais.persistence.background import BackgroundSaver, Committing
 from jamais.types import StateTree
 
 KIND = "training"
 BEST = "best"
 
 
-class Store(Protocol):
+class Store(Committing, Protocol):
     """What checkpoints need of a store: `jamais.persistence.VersionStore` has it."""
 
     @property
     def current(self) -> int | None: ...
-
-    def commit(
-        self,
-        tree: StateTree,
-        *,
-        reason: str,
-        kind: str,
-        metrics: Mapping[str, float] | None = None,
-        parent: int | None,
-        refs: Sequence[str] = (),
-        keep: Retention | None = None,
-    ) -> int: ...
 
     def load(self, version: int | str | None = None) -> tuple[StateTree, VersionInfo]: ...
 

@@ -24,7 +24,7 @@ from jamais.persistence import files, json_text
 from jamais.persistence.dtypes import AnyArray
 from jamais.persistence.tensor_file import MAX_HEADER_BYTES, MAX_TENSORS
 from jamais.persistence.tree import unflatten
-from jamais.persistence.versions.manifest import VersionInfo
+from jamais.persistence.versions.manifest import VersionInfo, digest, metric_in, typed
 from jamais.types import StateTree
 from jamais.version import __version__
 
@@ -95,8 +95,8 @@ def read_manifest(folder: Path, number: int) -> Manifest0:
         raise CorruptStateError(f"{folder}: is a link")
     envelope = json_text.parse(files.read(path, limit=MAX_BYTES), str(path))
     try:
-        body, digest = envelope["manifest"], envelope["sha256"]
-        intact = len(envelope) == 2 and _digest(body) == digest
+        body, written = envelope["manifest"], envelope["sha256"]
+        intact = len(envelope) == 2 and digest(body) == written
     except (TypeError, KeyError, ValueError, RecursionError) as error:
         raise CorruptStateError(f"{path}: not a manifest ({error!r})") from None
     if not intact:
@@ -109,10 +109,6 @@ def read_manifest(folder: Path, number: int) -> Manifest0:
     if manifest.info.number != number:
         raise CorruptStateError(f"{path}: describes version {manifest.info.number}, not {number}")
     return manifest
-
-
-def _digest(body: Any) -> str:
-    return hashlib.sha256(json_text.dump(body, canonical=True)).hexdigest()
 
 
 def _known_format(body: Any, path: Path) -> None:
@@ -130,22 +126,16 @@ def _from_body(body: Mapping[str, Any]) -> Manifest0:
     listed = {_safe_name(name): _entry_in(raw) for name, raw in body["files"].items()}
     parent = body["parent"]
     info = VersionInfo(
-        number=_typed(body["version"], int),
-        time=_typed(body["time"], str),
-        reason=_typed(body["reason"], str),
-        kind=_typed(body["kind"], str),
-        parent=parent if parent is None else _typed(parent, int),
-        metrics={name: _metric_in(value) for name, value in body["metrics"].items()},
+        number=typed(body["version"], int),
+        time=typed(body["time"], str),
+        reason=typed(body["reason"], str),
+        kind=typed(body["kind"], str),
+        parent=parent if parent is None else typed(parent, int),
+        metrics={name: metric_in(value) for name, value in body["metrics"].items()},
         size_bytes=sum(e.size for e in listed.values()),
-        jamais_version=_typed(body["jamais_version"], str),
+        jamais_version=typed(body["jamais_version"], str),
     )
     return Manifest0(info, listed)
-
-
-def _typed(value: Any, wanted: type) -> Any:
-    if type(value) is not wanted:
-        raise TypeError(f"wanted {wanted.__name__}, got {str(value)[:60]!r}")
-    return value
 
 
 def _safe_name(name: str) -> str:
@@ -155,16 +145,10 @@ def _safe_name(name: str) -> str:
 
 
 def _entry_in(raw: Mapping[str, Any]) -> FileEntry:
-    sha256, size = _typed(raw["sha256"], str), _typed(raw["size"], int)
+    sha256, size = typed(raw["sha256"], str), typed(raw["size"], int)
     if not _SHA256.fullmatch(sha256) or not 0 <= size <= MAX_FILE_BYTES:
         raise ValueError(f"sha256 {sha256[:80]!r}, size {size}")
     return FileEntry(sha256, size)
-
-
-def _metric_in(value: Any) -> float:
-    if isinstance(value, str) and value not in ("nan", "inf", "-inf"):
-        raise ValueError(f"metric {value[:40]!r}")
-    return float(value)
 
 
 def _unpack(contents: Mapping[str, bytes], where: str) -> StateTree:

@@ -137,8 +137,8 @@ def from_bytes(data: bytes, number: int, where: str) -> Manifest:
         raise CorruptStateError(f"{where}: {len(data)} bytes of more arrays than are ever saved")
     envelope = json_text.parse(data, where)
     try:
-        body, digest = envelope["manifest"], envelope["sha256"]
-        intact = len(envelope) == 2 and _digest(body) == digest
+        body, written = envelope["manifest"], envelope["sha256"]
+        intact = len(envelope) == 2 and digest(body) == written
     except (TypeError, KeyError, ValueError, RecursionError) as error:
         raise CorruptStateError(f"{where}: not a manifest ({error!r})"[:400]) from None
     if not intact:
@@ -161,7 +161,7 @@ def _layout(body: dict[str, Any]) -> bytes:
     rows = ",\n".join(f"  {_short(path)}: {_short(entry)}" for path, entry in arrays.items())
     body["arrays"] = arrays
     listed = f"{{\n{rows}\n }}" if rows else "{}"
-    return f'{{"manifest": {head},\n "arrays": {listed}\n}},\n"sha256": "{_digest(body)}"}}\n'.encode()
+    return f'{{"manifest": {head},\n "arrays": {listed}\n}},\n"sha256": "{digest(body)}"}}\n'.encode()
 
 
 def _short(value: Any) -> str:
@@ -177,7 +177,8 @@ def _array_out(entry: ArrayEntry) -> dict[str, Any]:
     }
 
 
-def _digest(body: Any) -> str:
+def digest(body: Any) -> str:
+    """Name the body of a manifest: sha256 of its canonical JSON."""
     return hashlib.sha256(json_text.dump(body, canonical=True)).hexdigest()
 
 
@@ -195,21 +196,21 @@ def _known_format(body: Any, where: str) -> None:
 def _from_body(body: Mapping[str, Any]) -> Manifest:
     parent = body["parent"]
     info = VersionInfo(
-        number=_typed(body["version"], int),
-        time=_typed(body["time"], str),
-        reason=_typed(body["reason"], str),
-        kind=_typed(body["kind"], str),
-        parent=parent if parent is None else _typed(parent, int),
-        metrics={name: _metric_in(value) for name, value in body["metrics"].items()},
+        number=typed(body["version"], int),
+        time=typed(body["time"], str),
+        reason=typed(body["reason"], str),
+        kind=typed(body["kind"], str),
+        parent=parent if parent is None else typed(parent, int),
+        metrics={name: metric_in(value) for name, value in body["metrics"].items()},
         size_bytes=_count(body["size_bytes"]),
-        jamais_version=_typed(body["jamais_version"], str),
+        jamais_version=typed(body["jamais_version"], str),
     )
     return Manifest(
         info,
-        tuple(_object_in(raw) for raw in _typed(body["objects"], list)),
-        tuple(_typed(key, str) for key in _typed(body["keys"], list)),
-        tuple(_count(part) for part in _typed(body["parts"], list)),
-        {path: _array_in(raw) for path, raw in _typed(body["arrays"], dict).items()},
+        tuple(_object_in(raw) for raw in typed(body["objects"], list)),
+        tuple(typed(key, str) for key in typed(body["keys"], list)),
+        tuple(_count(part) for part in typed(body["parts"], list)),
+        {path: _array_in(raw) for path, raw in typed(body["arrays"], dict).items()},
     )
 
 
@@ -231,10 +232,10 @@ def _array_in(raw: Any) -> ArrayEntry:
 
 
 def _segment_in(raw: Any) -> Segment:
-    number, offset, digest = raw
-    if not _FAST.fullmatch(digest):
-        raise ValueError(f"digest {digest[:80]!r}")
-    return Segment(_count(number), _count(offset), digest)
+    number, offset, fast = raw
+    if not _FAST.fullmatch(fast):
+        raise ValueError(f"digest {fast[:80]!r}")
+    return Segment(_count(number), _count(offset), fast)
 
 
 def _check_sums(manifest: Manifest) -> None:
@@ -255,7 +256,8 @@ def _count(value: Any) -> int:
     return value
 
 
-def _typed(value: Any, wanted: type) -> Any:
+def typed(value: Any, wanted: type) -> Any:
+    """Give a value of exactly that type; raise TypeError for another."""
     if type(value) is not wanted:
         raise TypeError(f"{str(value)[:80]!r} is not {wanted.__name__}")
     return value
@@ -265,7 +267,8 @@ def _metric_out(value: float) -> float | str:
     return value if value - value == 0 else str(value)  # JSON has no word for NaN and the infinities
 
 
-def _metric_in(value: Any) -> float:
+def metric_in(value: Any) -> float:
+    """Read a figure; NaN and the infinities are texts."""
     if isinstance(value, str) and value not in ("nan", "inf", "-inf"):
         raise ValueError(f"metric {value[:40]!r}")
     return float(value)

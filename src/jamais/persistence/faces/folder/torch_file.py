@@ -53,6 +53,7 @@ _ALLOWED = frozenset(
     + [f"torch {name}Storage" for name in _STORAGES]
     + [f"torch {name}" for name in _TORCH_NAMES.values()]
 )
+# What zipfile raises for damage; NotImplementedError is its word for a way of packing it does not know.
 _BROKEN_ZIP = (zipfile.BadZipFile, struct.error, OSError, EOFError, NotImplementedError, RuntimeError)
 _RUNS = ("STACK_GLOBAL", "INST", "OBJ", "NEWOBJ", "NEWOBJ_EX", "EXT1", "EXT2", "EXT4", "PERSID")
 
@@ -133,15 +134,7 @@ def check_torch(stream: BinaryIO, size: int, where: str) -> None:
             if len(pickles) != 1 or pickles[0].file_size > _MAX_PICKLE:
                 raise CorruptStateError(f"{where}: has {len(pickles)} pickles, or too large a one")
             _only_tensors(archive.read(pickles[0]), where)
-    except (
-        zipfile.BadZipFile,
-        struct.error,
-        OSError,
-        EOFError,
-        NotImplementedError,
-        RuntimeError,
-        ValueError,
-    ) as error:
+    except (*_BROKEN_ZIP, ValueError) as error:
         if isinstance(error, CorruptStateError):
             raise
         raise CorruptStateError(f"{where}: not a whole zip ({error})") from None
