@@ -20,6 +20,7 @@ _KINDS: dict[str, tuple[str, str]] = {
 _TABLE: dict[str, tuple[str, str]] = {
     **_KINDS,
     "cover-memory": ("jamais.memory", "CoverMemory"),
+    "feature-memory": ("jamais.memory", "FeatureMemory"),
     "knn": ("jamais.detectors.knn", "KNN"),
     "line-encoder": ("jamais.models.tinylogbert", "LineEncoder"),
     "tinylogbert": ("jamais.models.tinylogbert.hf", "TinyLogBERT"),

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.reference import naive
 
-from jamais.detectors.bags import EMPTY, EVENT_BITS, Bags
+from jamais.detectors.evidence.bags import EMPTY, EVENT_BITS, Bags
 
 walks = st.lists(st.lists(st.integers(0, 4), max_size=12), max_size=12)
 

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.reference import naive
 
-from jamais.detectors import calibration
+from jamais.detectors.calibration import conformal as calibration
 from jamais.detectors.calibration import Calibration
 from jamais.errors import NotReadyError
 

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.reference import naive
 
-from jamais.detectors.order import START, Order
+from jamais.detectors.evidence.order import START, Order
 
 pairs = st.lists(st.tuples(st.integers(START, 4), st.integers(0, 4)), max_size=50)
 asked = st.lists(st.tuples(st.integers(START, 6), st.integers(0, 6)), min_size=1, max_size=20)

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.reference import naive
 
-from jamais.detectors.rarity import Rarity, prequential_nats
+from jamais.detectors.evidence.rarity import Rarity, prequential_nats
 
 events = st.lists(st.integers(0, 7), max_size=60)
 

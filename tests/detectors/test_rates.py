@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.reference import naive
 
-from jamais.detectors.rates import SMALLEST_SPREAD, Rates
+from jamais.detectors.evidence.rates import SMALLEST_SPREAD, Rates
 
 windows_of_counts = st.lists(st.lists(st.integers(0, 500), min_size=3, max_size=3), min_size=1, max_size=30)
 

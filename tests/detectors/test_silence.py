@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.reference import naive
 
-from jamais.detectors.silence import BUCKETS, CERTAIN, FEW_WAITS, RATIO, Waits, bucket, silence_nats, silences
+from jamais.detectors.evidence.silence import BUCKETS, CERTAIN, FEW_WAITS, RATIO, Waits, bucket, silence_nats, silences
 
 waits_seen = st.lists(st.tuples(st.floats(0, 1e10), st.booleans()), max_size=40)
 elapsed_times = st.lists(st.floats(0, 1e12) | st.just(math.inf), min_size=1, max_size=20)

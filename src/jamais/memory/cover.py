@@ -90,6 +90,11 @@ class CoverMemory:
         return [self._source_names[code] for code in self._kept.source_codes[: len(self)]]
 
     @property
+    def reach(self) -> float:
+        """Up to this distance an exemplar stands for a row; 0 when only for exact repeats."""
+        return self.radius
+
+    @property
     def ram_bytes(self) -> int:
         """Bytes held for rows and their books."""
         return self._kept.n_bytes + _KEY_COST * len(self._slots)
@@ -118,6 +123,24 @@ class CoverMemory:
         batch = Exemplars(new, how_many, np.full(len(new), -1), when, when.copy(), np.full(len(new), code), len(new))
         self.n_seen += int(how_many.sum())
         return self._absorb_all(batch)
+
+    def refresh(self, rows: NDArray[Any], times: Sequence[int] | Ints | None = None) -> None:
+        """Raise count and date of the exemplar nearest to each of `rows` [n, width]; nothing enters."""
+        new = self._checked(rows)
+        when = _column(times, len(new), NO_TIME, "times")
+        if not len(self) or not len(new):
+            return
+        nearest = NearestRows(self.rows).nearest(new, 1)[1][:, 0]
+        batch = Exemplars(new, np.ones_like(when), when, when, when.copy(), np.zeros_like(when), len(new))
+        for row, slot in enumerate(nearest.tolist()):
+            self._kept.add_to(slot, batch, row)
+        self.n_seen += len(new)
+        self.changes += 1
+
+    def age(self, before: int) -> int:
+        """Drop the exemplars last seen before a time, those without a time left alone; return how many."""
+        last = self.last_seen
+        return self.forget(self.ids[(last < before) & (last != NO_TIME)])
 
     def forget(self, ids: Sequence[int] | Ints) -> int:
         """Drop the exemplars with these ids; return how many there were (others are passed over)."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from jamais.detectors.rarity import Rarity
+from jamais.detectors.evidence.rarity import Rarity
 from jamais.recipes.logs.events.confirmed import Confirmed
 from jamais.recipes.logs.events.lexicon import Lexicon
 from jamais.recipes.logs.events.meaning import Meaning, Readings

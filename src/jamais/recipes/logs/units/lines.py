@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from jamais.detectors.rarity import Rarity, prequential_nats
+from jamais.detectors.evidence.rarity import Rarity, prequential_nats
 from jamais.recipes.logs.events.surprise import Surprise
 from jamais.recipes.logs.reading.columns import Columns
 from jamais.recipes.logs.units.batch import Batch, Judged

@@ -6,8 +6,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from jamais.detectors.bags import EMPTY
-from jamais.detectors.order import START
+from jamais.detectors.evidence.bags import EMPTY
+from jamais.detectors.evidence.order import START
 from jamais.recipes.logs.units.batch import Batch, Reason
 from jamais.types import Bools, Ints, StateTree
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from jamais.detectors.rates import Rates
+from jamais.detectors.evidence.rates import Rates
 from jamais.types import Codes, Ints
 
 

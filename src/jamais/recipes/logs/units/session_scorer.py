@@ -7,10 +7,10 @@ from typing import Protocol
 
 import numpy as np
 
-from jamais.detectors.bags import EVENT_BITS, Bags
-from jamais.detectors.order import Order
-from jamais.detectors.rates import Rates, long_nats
-from jamais.detectors.silence import Waits, silences
+from jamais.detectors.evidence.bags import EVENT_BITS, Bags
+from jamais.detectors.evidence.order import Order
+from jamais.detectors.evidence.rates import Rates, long_nats
+from jamais.detectors.evidence.silence import Waits, silences
 from jamais.recipes.logs.events.surprise import Surprise
 from jamais.recipes.logs.reading.clock import StreamClock
 from jamais.recipes.logs.settings import SessionSettings

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from jamais.detectors.bags import Bags
-from jamais.detectors.order import Order
-from jamais.detectors.rarity import Rarity
-from jamais.detectors.rates import Rates, long_nats
-from jamais.detectors.silence import Waits, silences
+from jamais.detectors.evidence.bags import Bags
+from jamais.detectors.evidence.order import Order
+from jamais.detectors.evidence.rarity import Rarity
+from jamais.detectors.evidence.rates import Rates, long_nats
+from jamais.detectors.evidence.silence import Waits, silences
 from jamais.recipes.logs.events.surprise import Surprise
 from jamais.recipes.logs.reading.columns import Columns
 from jamais.recipes.logs.settings import SessionSettings

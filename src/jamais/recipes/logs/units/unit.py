@@ -7,7 +7,7 @@ from typing import Protocol
 
 import numpy as np
 
-from jamais.detectors.rarity import Rarity
+from jamais.detectors.evidence.rarity import Rarity
 from jamais.recipes.logs.events.surprise import Surprise
 from jamais.recipes.logs.reading.columns import Columns
 from jamais.recipes.logs.scorer import UnitScorer

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from jamais.detectors.bags import EMPTY, EVENT_BITS, Bags
-from jamais.detectors.order import START
+from jamais.detectors.evidence.bags import EMPTY, EVENT_BITS, Bags
+from jamais.detectors.evidence.order import START
 from jamais.recipes.logs.reading.clock import StreamClock
 from jamais.recipes.logs.reading.columns import Columns
 from jamais.types import NO_TIME, Ints

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from jamais.detectors.rarity import Rarity
-from jamais.detectors.rates import Rates
+from jamais.detectors.evidence.rarity import Rarity
+from jamais.detectors.evidence.rates import Rates
 from jamais.recipes.logs.events.surprise import Surprise
 from jamais.recipes.logs.reading.clock import DAY, StreamClock
 from jamais.recipes.logs.reading.columns import Columns

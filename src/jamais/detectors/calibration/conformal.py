@@ -9,7 +9,7 @@ from jamais.types import Bools, Floats, StateTree
 
 TAIL_SHARE = 0.1
 SMALLEST_SCALE = 1.0
-"""Scores are nats, whose natural scale is 1: a tail of ties must not promise more than that."""
+"""For scores in nats, whose natural scale is 1: a tail of ties must not promise more than that."""
 CAPACITY = 20_000
 
 
@@ -21,7 +21,8 @@ class Calibration:
     fitted to the excess of the top tenth; such values are marked as extrapolated.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, smallest_scale: float = SMALLEST_SCALE) -> None:
+        self.smallest_scale = smallest_scale
         self.values: Floats = np.empty(0)
         self.weights: Floats = np.empty(0)
         self.n_rows = 0
@@ -90,9 +91,9 @@ class Calibration:
         start = int(np.argmax(self._at_least <= TAIL_SHARE * self.n_rows))
         values, weights = self.values[start:], self.weights[start:]
         if not len(values):
-            return SMALLEST_SCALE
+            return self.smallest_scale
         below = self.values[start - 1] if start else values[0]
-        return max(SMALLEST_SCALE, float(np.average(values - below, weights=weights)))
+        return max(self.smallest_scale, float(np.average(values - below, weights=weights)))
 
 
 def _thin(values: Floats, weights: Floats) -> tuple[Floats, Floats]:
