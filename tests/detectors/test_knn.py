@@ -12,6 +12,7 @@ from sklearn.neighbors import NearestNeighbors
 from jamais.detectors.knn import KNN
 from jamais.errors import CorruptStateError, InputError, NotReadyError, SettingsError, ShapeMismatchError
 from jamais.memory import CoverMemory
+from jamais.testing.bits import digest
 
 
 def data(n: int = 400, width: int = 12, seed: int = 0) -> np.ndarray:
@@ -82,14 +83,13 @@ def test_scoring_changes_nothing_and_inputs_stay_untouched() -> None:
     rows, queries = data(), data(30, seed=5)
     kept = rows.copy(), queries.copy()
     detector = KNN().fit(rows)
-    before = detector.memory.state_dict()
+    before = digest(detector.state_dict())
     first = detector.decision_function(queries)
     detector.predict(queries)
     detector.nearest(queries)
     assert (rows == kept[0]).all()
     assert (queries == kept[1]).all()
-    after = detector.memory.state_dict()
-    assert all(np.array_equal(before[name], after[name]) for name in before)
+    assert digest(detector.state_dict()) == before
     rows[:] = 0
     assert detector.decision_function(queries).tobytes() == first.tobytes()
 
@@ -103,8 +103,12 @@ def test_reloaded_detector_continues_as_if_never_stopped() -> None:
     queries = data(40, seed=8)
     assert first.decision_function(queries).tobytes() == second.decision_function(queries).tobytes()
     assert first.threshold_ == second.threshold_
-    assert first.decision_scores_.tobytes() == second.decision_scores_.tobytes()
+    assert first.p_value(queries).tobytes() == second.p_value(queries).tobytes()
+    assert digest(first.state_dict()) == digest(second.state_dict())
     assert len(second.memory) <= 100
+    assert first.decision_scores_.shape == (400,)
+    with pytest.raises(NotReadyError, match="training scores are not saved"):
+        _ = second.decision_scores_
 
 
 def test_partial_fit_brings_scores_down_and_forget_brings_them_back() -> None:
@@ -148,7 +152,7 @@ def test_few_exemplars_and_wrong_inputs_say_what_is_wanted() -> None:
     detector = KNN(n_neighbors=5)
     with pytest.raises(NotReadyError, match="needs 5 remembered rows, has 0"):
         detector.decision_function(data(3))
-    with pytest.raises(NotReadyError, match="more than 5 rows"):
+    with pytest.raises(NotReadyError, match="needs 6 remembered rows, has 5: call fit"):
         detector.fit(data(5))
     detector.partial_fit(data(2), counts=np.array([3, 3]))
     assert detector.decision_function(data(3)).shape == (3,)
