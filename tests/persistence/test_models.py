@@ -15,7 +15,7 @@ import jamais
 from jamais import registry
 from jamais.detectors.knn import KNN
 from jamais.errors import CorruptStateError, InputError, StateError
-from jamais.memory import CoverMemory
+from jamais.memory import CoverMemory, FeatureMemory
 from jamais.persistence import (
     VersionStore,
     load_model_auto,
@@ -41,6 +41,14 @@ FACES: dict[str, tuple[Callable[..., None], Callable[..., Any]]] = {
 def memory() -> CoverMemory:
     made = CoverMemory(capacity=20)
     made.add(ROWS, digest="e" * 64)
+    return made
+
+
+def feature_memory() -> FeatureMemory:
+    made = FeatureMemory(20, calibration=10)
+    made.add(ROWS[:30], times=np.arange(30))
+    made.detain(ROWS[30:34], source="night")
+    made.remember_abnormal(ROWS[34:36])
     return made
 
 
@@ -80,6 +88,7 @@ def line_encoder() -> Any:
 
 THINGS: dict[str, Callable[[], Any]] = {
     "cover-memory": memory,
+    "feature-memory": feature_memory,
     "knn": lambda: KNN(3).fit(ROWS),
     "line-encoder": line_encoder,
     "llm": llm,
@@ -161,7 +170,7 @@ def test_long_names_are_no_trouble(name: str, tmp_path: Path) -> None:
 
 
 def test_what_cannot_be_saved_is_told(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="cannot save dict: give a watcher or one of cover-memory, knn"):
+    with pytest.raises(InputError, match="cannot save dict: give a watcher or one of cover-memory, feature-memory"):
         save_model_binary({}, tmp_path / "x.bin")
     with pytest.raises(InputError, match="digest is one of xxh3-128, sha256, got 'md5'"):
         save_model_binary(memory(), tmp_path / "x.bin", digest="md5")
