@@ -161,6 +161,10 @@ class Detector(ABC):
         rows = self._ready(X)
         return self._sharpened(self._scores(rows), rows)
 
+    def unseen_scores(self, X: Any) -> Floats:
+        """Score remembered rows `X` [n, width] -> [n] as if each had not been learned and all the others had."""
+        return self._unseen_scores(self._ready(X))
+
     def predict(self, X: Any, return_confidence: bool = False) -> Any:
         """Return 1 [n] for rows whose score exceeds `threshold_`, else 0; with their confidence [n] if asked."""
         abnormal = (self.decision_function(X) > self.threshold_).astype(np.int64)

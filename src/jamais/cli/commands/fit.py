@@ -20,7 +20,7 @@ INPUTS = ("auto", "text", "json", "logfmt", "cri", "docker", "journal", "syslog"
 @click.option("--window", metavar="20|60s", help="Judge windows of so many lines or so much time.")
 @click.option("--alarm-rate", type=float, metavar="SHARE", help="Share of normal rows that may alarm [.001].")
 @click.option("--alarms-per-day", type=float, metavar="N", help="Set the alarm rate to N false alarms a day.")
-@click.option("--method", help="Detector over the memory of vectors [knn].")
+@click.option("--method", metavar="NAME", help="knn, lof, iforest, cluster, reconstruction or ensemble [knn].")
 @click.option("--input", type=click.Choice(INPUTS), help="Format of the log [looked at, and said].")
 @click.option("--timezone", metavar="TZ", help="Zone of times written without one, like Europe/Berlin [UTC].")
 @click.option("--record-start", metavar="RE", help="A record starts where RE matches [at a time stamp].")

@@ -98,7 +98,8 @@ class LogRecipe:
             cancel=cancel,
         )
         memory = CoverMemory(self.settings.memory.capacity)
-        self._meaning = Meaning(encoder, memory, self.settings.severity, self.settings.memory.n_neighbors)
+        asked = self.settings
+        self._meaning = Meaning(encoder, memory, asked.severity, asked.memory.n_neighbors, asked.method)
 
     def _check(self, learner: Learner) -> None:
         """Raise InputError when the data that was read cannot be fitted on."""
@@ -178,12 +179,19 @@ class LogRecipe:
         return self.facts.meaning_of_rate(self.alarm_rate, self.calibration)
 
     def explain(self, data: Any) -> list[dict[str, Any]]:
-        """Say of every record what it is, how rare, how far from all known ones, and how it sounds."""
+        """Say of every record what it is, how rare, how far from all known ones and from which lines, and its share.
+
+        `share` is the part of all surprise in `data` that is this record's: which event made a session abnormal.
+        """
         scorer = self.scorer()
-        told: list[dict[str, Any]] = []
-        for records in self.batches(data):
-            events = scorer.memo.codes(records.blob, records.raw, scorer.lexicon.resolver(records))
-            told.extend(scorer.verdicts.surprise.explain(event) for event in events.tolist())
+        events = [
+            event
+            for records in self.batches(data)
+            for event in scorer.memo.codes(records.blob, records.raw, scorer.lexicon.resolver(records)).tolist()
+        ]
+        found = {event: scorer.verdicts.surprise.explain(event) for event in dict.fromkeys(events)}
+        whole = sum(found[event]["nats"] for event in events)
+        told = [{**found[event], "share": found[event]["nats"] / whole if whole > 0 else 0.0} for event in events]
         return told
 
     def threshold(self) -> float:
@@ -291,7 +299,9 @@ class LogRecipe:
         for name in ("parser", "slots", "unit", "calibration", "confirmed", "quarantine"):
             getattr(recipe, name).load_state_dict(tree[name])
         settings = recipe.settings
-        recipe._meaning = Meaning.from_state(tree["meaning"], settings.severity, settings.memory.n_neighbors)
+        recipe._meaning = Meaning.from_state(
+            tree["meaning"], settings.severity, settings.memory.n_neighbors, settings.method
+        )
         if settings.severity and tree["meaning"]["tone_digest"] != Tone.shipped().digest:
             recipe.meaning.tune(recipe._said_by_all())
         return recipe

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from jamais.models.tinylogbert.line_encoder import EncoderSettings
 from jamais.parsing.settings import ParsingSettings
+from jamais.recipes.logs.events.novelty import METHODS
 from jamais.settings import microseconds
 from jamais.sources.settings import ReadingSettings
 
@@ -58,7 +59,8 @@ class LogSettings:
     alarms_per_day: float | None = None
     """Sets the alarm rate at the pace of the fit data instead."""
     method: str = "knn"
-    """Detector over the memory of vectors: "knn"."""
+    """Detector that says how far an unseen line is from all known ones: knn, lof, iforest, cluster, reconstruction
+    or ensemble. knn: one known template next to it is enough to make a line known."""
     severity: bool = True
     """Add the tone prior: an unseen line that sounds like trouble is worse than an unseen harmless one."""
     calibration_share: float = 0.3
@@ -78,8 +80,8 @@ class LogSettings:
             raise ValueError("alarms_per_day is more than 0, for example 5")
         if not 0 < self.calibration_share < 1:
             raise ValueError("calibration_share is a share between 0 and 1, for example 0.3")
-        if self.method != "knn":
-            raise ValueError("the method is 'knn'; other detectors come with a later version")
+        if self.method not in METHODS:
+            raise ValueError(f"the method is one of {', '.join(METHODS)}")
         if self.window:
             window_size(self.window)
         if self.group_by:

@@ -5,16 +5,16 @@ from __future__ import annotations
 import copy
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from jamais.detectors.knn import KNN
 from jamais.errors import StateError
 from jamais.memory.cover import CoverMemory
 from jamais.models.tinylogbert.line_encoder import LineEncoder
 from jamais.models.tone import Tone
-from jamais.types import Floats, Ints, StateTree, Vectors
+from jamais.recipes.logs.events.novelty import Novelty
+from jamais.types import NO_TIME, Floats, Ints, StateTree, Vectors
 
 
 @dataclass(frozen=True)
@@ -35,6 +35,11 @@ LEAST_SHARE = 0.15
 """Of a text's tone that a word must carry to be named."""
 
 
+MOST_WORDS = 64
+"""Words of a text that are left out one by one to explain it; each costs a reading of some 5 ms."""
+NAMED_WORDS = 5
+
+
 class Said(NamedTuple):
     """What a template says: its level ("" if none) and its text."""
 
@@ -45,15 +50,17 @@ class Said(NamedTuple):
 class Meaning:
     """The feature memory of known templates, its encoder and the tone prior."""
 
-    def __init__(self, encoder: LineEncoder, memory: CoverMemory, severity: bool, n_neighbors: int = 1) -> None:
+    def __init__(
+        self, encoder: LineEncoder, memory: CoverMemory, severity: bool, n_neighbors: int = 1, method: str = "knn"
+    ) -> None:
         self.encoder = encoder
         self.memory = memory
         self.severity = severity
-        self.n_neighbors = n_neighbors
+        self.novelty = Novelty(memory, method, n_neighbors)
         self.owners: dict[int, int] = {}
         """Exemplar id -> the template it stands for."""
         self.distances: Floats = np.empty(0)
-        """Sorted: from each known template to the nearest other one."""
+        """Sorted: how far each known template is from the other ones."""
         self.tones: Floats = np.empty(0)
         """Sorted: how the known templates sound."""
 
@@ -68,7 +75,7 @@ class Meaning:
             self.owners.setdefault(exemplar, template)
         alive = set(self.memory.ids.tolist())
         self.owners = {exemplar: template for exemplar, template in self.owners.items() if exemplar in alive}
-        self.distances = np.sort(self._leave_one_out())
+        self.distances = np.sort(self.novelty.unseen())
         if self.severity:
             self.tones = np.sort(np.concatenate([self.tones, _tones(said)]))
 
@@ -79,7 +86,7 @@ class Meaning:
         """
         n = len(said)
         novelty, nearest = np.zeros(n), np.arange(n)
-        for exemplar, distance in zip(self.memory.ids.tolist(), self._leave_one_out(), strict=True):
+        for exemplar, distance in zip(self.memory.ids.tolist(), self.novelty.unseen(), strict=True):
             template = self.owners.get(exemplar, -1)
             if 0 <= template < n:
                 novelty[template] = _quantile(self.distances, distance)
@@ -93,8 +100,9 @@ class Meaning:
         unknown = self.encoder.unknown_share([one.text for one in said])
         if not len(self.memory) or not closely:
             return Readings(np.ones(n), self._tone(said), unknown, np.full(n, -1, dtype=np.int64))
-        distances, ids = self._knn(self.n_neighbors).nearest(self._vectors(said))
-        novelty = _quantile(self.distances, distances[:, -1])
+        vectors = self._vectors(said)
+        novelty = _quantile(self.distances, self.novelty.scores(vectors))
+        ids = self.novelty.nearest(vectors, 1)[1]
         return Readings(novelty, self._tone(said), unknown, self._owners_of(ids[:, 0]))
 
     def tune(self, said: Sequence[Said]) -> None:
@@ -109,21 +117,40 @@ class Meaning:
             return np.full(len(said), 0.5)
         return _quantile(self.tones, _tones(said))
 
+    def neighbours(self, text: str, n: int = 3) -> list[dict[str, Any]]:
+        """Name the known templates nearest to a text, with cosine distance, count and last time."""
+        if not len(self.memory):
+            return []
+        distances, ids = self.novelty.nearest(self.encoder.encode([text]), n)
+        slots = np.searchsorted(self.memory.ids, ids[0])
+        counts, last = self.memory.counts[slots].tolist(), self.memory.last_seen[slots].tolist()
+        owners = self._owners_of(ids[0]).tolist()
+        return [
+            {"template": owner, "distance": distance, "count": count, "last_seen": None if time == NO_TIME else time}
+            for owner, distance, count, time in zip(owners, distances[0].tolist(), counts, last, strict=True)
+            if owner >= 0
+        ]
+
+    def word_shares(self, text: str) -> list[tuple[str, float]]:
+        """Say which words of a text make it far from the known ones: how much nearer it is without each, in shares."""
+        words = text.split()[:MOST_WORDS]
+        if not len(self.memory) or len(words) < 2:
+            return [(word, 1.0) for word in words]
+        without = [" ".join(words[:place] + words[place + 1 :]) for place in range(len(words))]
+        far = self.novelty.nearest(self.encoder.encode([" ".join(words), *without]), 1)[0][:, 0]
+        gains = np.maximum(far[0] - far[1:], 0.0)
+        whole = float(gains.sum())
+        shares = [(word, gain / whole) for word, gain in zip(words, gains.tolist(), strict=True)] if whole > 0 else []
+        return sorted(shares, key=lambda pair: -pair[1])[:NAMED_WORDS]
+
     def words(self, text: str) -> list[str]:
         """Name the words that carry the tone of a text, most troubling first."""
         if not self.severity:
             return []
         return [word for word, share in Tone.shipped().words(text) if share > LEAST_SHARE and len(word) > 3]
 
-    def _knn(self, n_neighbors: int) -> KNN:
-        return KNN(n_neighbors=n_neighbors, metric="cosine", memory=self.memory)
-
     def _owners_of(self, ids: Ints) -> Ints:
         return np.array([self.owners.get(exemplar, -1) for exemplar in ids.tolist()], dtype=np.int64)
-
-    def _leave_one_out(self) -> Floats:
-        # One neighbour more than asked for: each remembered row is nearest to itself.
-        return self._knn(self.n_neighbors + 1).nearest(self.memory.rows)[0][:, -1]
 
     def reconcile(self, n_templates: int) -> None:
         """Let go of exemplars that the memory no longer has; raise StateError for vectors of another encoder."""
@@ -138,13 +165,13 @@ class Meaning:
             for exemplar, template in self.owners.items()
             if exemplar in alive and template < n_templates
         }
-        self.distances = np.sort(self._leave_one_out())
+        self.distances = np.sort(self.novelty.unseen())
 
     def copy(self) -> Meaning:
         """Copy the memory; the encoder is shared, as nothing changes it."""
         memory = CoverMemory()
         memory.load_state_dict(copy.deepcopy(self.memory.state_dict()))
-        new = Meaning(self.encoder, memory, self.severity, self.n_neighbors)
+        new = Meaning(self.encoder, memory, self.severity, self.novelty.n_neighbors, self.novelty.method)
         new.owners, new.distances, new.tones = dict(self.owners), self.distances, self.tones
         return new
 
@@ -160,10 +187,10 @@ class Meaning:
         }
 
     @classmethod
-    def from_state(cls, tree: StateTree, severity: bool, n_neighbors: int) -> Meaning:
+    def from_state(cls, tree: StateTree, severity: bool, n_neighbors: int, method: str) -> Meaning:
         memory = CoverMemory()
         memory.load_state_dict(tree["memory"])
-        meaning = cls(LineEncoder.from_state(tree["encoder"]), memory, severity, n_neighbors)
+        meaning = cls(LineEncoder.from_state(tree["encoder"]), memory, severity, n_neighbors, method)
         meaning.owners = dict(zip(tree["exemplars"].tolist(), tree["templates"].tolist(), strict=True))
         meaning.distances = np.asarray(tree["distances"], dtype=np.float64)
         meaning.tones = np.asarray(tree["tones"], dtype=np.float64)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from jamais.detectors.evidence.rarity import Rarity
@@ -94,7 +96,7 @@ class Surprise:
         foreign = f"; {unknown:.0%} of it in characters never seen" if unknown >= FOREIGN else ""
         return f"never seen: {text}{trouble}{foreign}"
 
-    def explain(self, event: int) -> dict[str, object]:
+    def explain(self, event: int) -> dict[str, Any]:
         """Say all that is known of an event."""
         nats = float(self.nats()[event])
         novelty, tone, unknown, nearest = self.readings.get(event, (0.0, 0.0, 0.0, event))
@@ -111,8 +113,15 @@ class Surprise:
             "unknown_characters": unknown,
             "tone_words": [] if known else self.meaning.words(self.lexicon.texts[event]),
             "nearest": self.lexicon.texts[nearest] if nearest >= 0 else "",
+            "nearest_lines": self._neighbours(event),
+            "words": [] if known else self.meaning.word_shares(self.lexicon.texts[event]),
             "why": self.why(event),
         }
+
+    def _neighbours(self, event: int) -> list[dict[str, Any]]:
+        """Give the nearest known templates with their texts."""
+        near = self.meaning.neighbours(self.lexicon.texts[event])
+        return [{**one, "template": self.lexicon.texts[one["template"]]} for one in near]
 
     def nearest(self, events: Ints) -> list[str]:
         """Give the text of the known template next to each event; a known one is its own."""
