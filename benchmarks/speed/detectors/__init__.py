@@ -1,0 +1,1 @@
+"""How fast are the detectors, beside their peers and the matrix product that they cannot do without?"""
