@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import html
-import io
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import polars as pl
 
-from jamais.errors import InputError, MissingExtraError
+from jamais.errors import InputError
+from jamais.plots.canvas import drawn, figure_class, write_picture
 from jamais.types import Bools, Floats
 
 if TYPE_CHECKING:
@@ -33,7 +32,7 @@ class ScorePlot:
     def __init__(self, path: str, *, rate: float, most_points: int = MOST_POINTS) -> None:
         if Path(path).suffix.lower() not in _SUFFIXES:
             raise InputError(f"a picture is a .png, .svg or .html file, got {path}")
-        _matplotlib()
+        figure_class()
         self.path, self.rate, self._most = Path(path), rate, most_points
         self._points: list[pl.DataFrame] = []
         self._causes = pl.DataFrame(schema={"times": pl.Int64, "height": pl.Float64, "why": pl.String})
@@ -56,17 +55,9 @@ class ScorePlot:
         """Draw, and write the file."""
         points = pl.concat(self._points).sort("row") if self._points else None
         figure = self._drawn(points)
-        picture = io.BytesIO()
         suffix = self.path.suffix.lower()
-        figure.savefig(picture, format="png" if suffix == ".png" else "svg", dpi=110, metadata=_undated(suffix))
-        content = self._page(picture.getvalue()) if suffix == ".html" else picture.getvalue()
-        work = self.path.with_name(f".{self.path.name}.{os.getpid()}")
-        try:
-            work.write_bytes(content)
-            work.replace(self.path)
-        except OSError as wrong:
-            work.unlink(missing_ok=True)
-            raise InputError(f"cannot write {self.path}: {wrong.strerror or wrong}") from wrong
+        picture = drawn(figure, suffix)
+        write_picture(self.path, self._page(picture) if suffix == ".html" else picture)
 
     def _count_causes(self, alarms: pl.DataFrame) -> None:
         if not len(alarms):
@@ -83,7 +74,7 @@ class ScorePlot:
     def _drawn(self, points: pl.DataFrame | None) -> Figure:
         from matplotlib.ticker import MaxNLocator
 
-        figure = _matplotlib()(figsize=(11, 4.5), layout="constrained")
+        figure = figure_class()(figsize=(11, 4.5), layout="constrained")
         axes = figure.add_subplot()
         axes.set_ylabel("as rare among normal rows as")
         axes.yaxis.set_major_locator(MaxNLocator(integer=True))
@@ -147,17 +138,3 @@ def _thinned(points: pl.DataFrame, run: int) -> pl.DataFrame:
     order = np.lexsort((-height, key))
     first = np.flatnonzero(np.r_[True, np.diff(key[order]) != 0])
     return points[order[first]]
-
-
-def _undated(suffix: str) -> dict[str, None] | None:
-    # Without a date the same verdicts give the same bytes.
-    return None if suffix == ".png" else {"Date": None}
-
-
-def _matplotlib() -> type[Figure]:
-    # The figure alone, without pyplot: no window, no global state.
-    try:
-        from matplotlib.figure import Figure
-    except ImportError as wrong:
-        raise MissingExtraError("drawing", "plots") from wrong
-    return Figure
