@@ -4,29 +4,36 @@ from __future__ import annotations
 
 import numpy as np
 
-from jamais.errors import NotReadyError
+from jamais.detectors.calibration.tails import FITS, Tail
+from jamais.errors import NotReadyError, SettingsError
 from jamais.types import Bools, Floats, StateTree
 
 TAIL_SHARE = 0.1
 SMALLEST_SCALE = 1.0
 """For scores in nats, whose natural scale is 1: a tail of ties must not promise more than that."""
 CAPACITY = 20_000
+_SMALLEST_P = float(np.finfo(np.float64).tiny)
 
 
 class Calibration:
-    """Conformal p-values against scores of normal rows, with an exponential tail beyond the highest of them.
+    """Conformal p-values against scores of normal rows, with a fitted tail beyond the highest of them.
 
     `p(s) = (1 + #{kept >= s}) / (n + 1)` is super-uniform on rows exchangeable with the kept ones (Vovk et al.,
-    2005). Above the highest kept score it goes on as `exp(-(s - highest) / scale) / (n + 1)`, with the scale
-    fitted to the excess of the top tenth; such values are marked as extrapolated.
+    2005). Above the highest kept score it goes on as a tail fitted to the excess of the top tenth, divided by
+    `n + 1`; such values are marked as extrapolated. The tail is `exponential`, right for scores in nats, or
+    `pareto`, right for scores of any scale, heavy-tailed ones included.
     """
 
-    def __init__(self, smallest_scale: float = SMALLEST_SCALE) -> None:
+    def __init__(self, smallest_scale: float = SMALLEST_SCALE, tail: str = "exponential") -> None:
+        if tail not in FITS:
+            raise SettingsError(f"a calibration knows tails {', '.join(FITS)}, got {tail!r}")
         self.smallest_scale = smallest_scale
         self.values: Floats = np.empty(0)
         self.weights: Floats = np.empty(0)
         self.n_rows = 0
-        self.scale = 1.0
+        self._fit_tail = FITS[tail]
+        self._smallest_p = _SMALLEST_P if tail == "pareto" else 0.0
+        self._tail = Tail()
         self._at_least: Floats = np.empty(0)
 
     def fit(self, scores: Floats) -> None:
@@ -43,16 +50,39 @@ class Calibration:
 
     def p_value(self, scores: Floats) -> tuple[Floats, Bools]:
         """Give `scores: [n]` their p-values `[n]` and say which ones are extrapolated `[n]`."""
-        if self.n_rows == 0:
-            raise NotReadyError("no calibration rows: fit on data that has some")
         scores = np.asarray(scores, dtype=np.float64)
-        place = np.searchsorted(self.values, scores, side="left")
-        p = (1.0 + self._at_least[place]) / (self.n_rows + 1.0)
+        p = (1.0 + self._n_at_least(scores)) / (self.n_rows + 1.0)
         beyond = scores > self.values[-1]
         if beyond.any():
-            excess = scores[beyond] - self.values[-1]
-            p[beyond] = np.exp(-excess / self.scale) / (self.n_rows + 1.0)
+            far = np.exp(-self._tail_nats(scores[beyond])) / (self.n_rows + 1.0)
+            p[beyond] = np.maximum(far, self._smallest_p)
         return p, beyond
+
+    def nats(self, scores: Floats) -> Floats:
+        """Give `scores: [n]` their -log p `[n]`, where p itself would be too small for a number, too."""
+        scores = np.asarray(scores, dtype=np.float64)
+        found = np.log((self.n_rows + 1.0) / (1.0 + self._n_at_least(scores)))
+        beyond = scores > self.values[-1]
+        found[beyond] += self._tail_nats(scores[beyond])
+        return found
+
+    def nats_of_kept(self, scores: Floats) -> Floats:
+        """Give -log p `[n]` of `scores: [n]` that are among the kept ones, each against all the others.
+
+        What is not among them is new, as in `nats`.
+        """
+        scores = np.asarray(scores, dtype=np.float64)
+        found = self.nats(scores)
+        place = np.minimum(np.searchsorted(self.values, scores, side="left"), len(self.values) - 1)
+        kept = (self.values[place] == scores) & (self.n_rows > 1)
+        found[kept] = np.log(self.n_rows / self._at_least[place[kept]])
+        highest = kept & (scores == self.values[-1])
+        if highest.any() and self.weights[-1] == 1.0:
+            others = Calibration(self.smallest_scale)
+            others._fit_tail = self._fit_tail
+            others._keep(self.values[:-1], self.weights[:-1])
+            found[highest] = others.nats(self.values[-1:])[0]
+        return found
 
     def threshold(self, rate: float) -> float:
         """Give the smallest score whose p-value is at most `rate`."""
@@ -60,7 +90,7 @@ class Calibration:
             raise NotReadyError("no calibration rows: fit on data that has some")
         finest = 1.0 / (self.n_rows + 1.0)
         if rate < finest:
-            return float(self.values[-1] + self.scale * np.log(finest / rate))
+            return float(self.values[-1]) + self._tail.excess(float(np.log(finest / rate)))
         rates = (1.0 + self._at_least) / (self.n_rows + 1.0)
         # The first kept value rare enough; a score just above the kept value before it has the same p-value.
         place = int(np.argmax(rates <= rate))
@@ -70,6 +100,11 @@ class Calibration:
     def finest_rate(self) -> float:
         """The lowest alarm rate that the kept rows support without extrapolation."""
         return 1.0 / (self.n_rows + 1.0)
+
+    @property
+    def scale(self) -> float:
+        """How far above the highest kept score, to first order, a score is e times as unlikely."""
+        return self._tail.scale
 
     def state_dict(self) -> StateTree:
         return {"values": self.values, "weights": self.weights}
@@ -83,17 +118,30 @@ class Calibration:
         self.values, self.weights = values, weights
         self.n_rows = int(weights.sum())
         self._at_least = np.append(np.cumsum(weights[::-1])[::-1], 0.0)
-        self.scale = self._tail_scale()
+        self._tail = self._fitted_tail()
 
-    def _tail_scale(self) -> float:
+    def _n_at_least(self, scores: Floats) -> Floats:
+        """Count the kept scores `[n]` that are as high as `scores: [n]` or higher."""
         if self.n_rows == 0:
-            return 1.0
+            raise NotReadyError("no calibration rows: fit on data that has some")
+        return np.asarray(self._at_least[np.searchsorted(self.values, scores, side="left")])
+
+    def _tail_nats(self, scores: Floats) -> Floats:
+        with np.errstate(over="ignore"):
+            excess = scores - self.values[-1]
+        return self._tail.nats(excess)
+
+    def _fitted_tail(self) -> Tail:
+        if self.n_rows == 0:
+            return Tail()
         start = int(np.argmax(self._at_least <= TAIL_SHARE * self.n_rows))
         values, weights = self.values[start:], self.weights[start:]
         if not len(values):
-            return self.smallest_scale
+            return Tail(self.smallest_scale)
         below = self.values[start - 1] if start else values[0]
-        return max(self.smallest_scale, float(np.average(values - below, weights=weights)))
+        with np.errstate(over="ignore", invalid="ignore"):
+            excess = values - below
+        return self._fit_tail(excess, weights, self.smallest_scale)
 
 
 def _thin(values: Floats, weights: Floats) -> tuple[Floats, Floats]:
