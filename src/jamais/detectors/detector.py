@@ -102,13 +102,13 @@ class Detector(ABC):
         if X is None:
             if force or self._training is None or self._followed != self.memory.changes:
                 self._need(int(self.memory.counts.sum()), self.fewest_to_fit)
-                self._refit_whole(np.repeat(self.memory.rows, self.memory.counts, axis=0))
+                self._refit_whole(self.memory.rows, self.memory.counts)
             return self
         rows = checked_rows(X, None, self.name)
         self._need(len(rows), self.fewest_to_fit)
         self.memory.clear()
         self.memory.add(rows)
-        self._refit_whole(rows)
+        self._refit_whole(rows, np.ones(len(rows), dtype=np.int64))
         return self
 
     def partial_fit(
@@ -155,6 +155,14 @@ class Detector(ABC):
         n_gone = self.memory.forget(np.asarray(ids, dtype=np.int64))
         self._keep_up()
         return n_gone
+
+    def follow(self) -> Self:
+        """Bring a fitted engine up to a memory that others have changed; one never fitted is made when it is needed."""
+        if self._training is None:
+            self._followed = -1
+        else:
+            self._keep_up()
+        return self
 
     def decision_function(self, X: Any) -> Floats:
         """Return a score [n] for each row of `X` [n, width]; higher is more abnormal, a row's own bits only."""
@@ -298,12 +306,13 @@ class Detector(ABC):
             self._load_engine(tree["engine"])
             self._followed = self.memory.changes
 
-    def _refit_whole(self, rows: Vectors) -> None:
+    def _refit_whole(self, rows: Vectors, counts: Ints) -> None:
+        """Derive all anew, where `rows` [m, width] were given `counts` [m] times: millions of repeats cost nothing."""
         self._refit()
         self._followed = self.memory.changes
         self._learned += 1
         self._alarm_rate = None
-        self._training = Training.of(self._training_scores(rows), self.contamination)
+        self._training = Training.of(np.repeat(self._training_scores(rows), counts), self.contamination)
 
     def _take_unknown(self, rows: Vectors, times: Ints | None, source: str) -> None:
         """Let rows that look normal refresh what is remembered; put the others into quarantine."""
