@@ -39,7 +39,10 @@ class Arrangement:
     weights: Weights | None = None
     """Folder face: what becomes model.safetensors (or pytorch_model.bin)."""
     arrays: Mapping[str, str] = field(default_factory=dict)
-    """Folder face: file name -> path of one array (`detectors/knn_features.npy` -> `/memory/rows`)."""
+    """Folder face: file name -> path of one array (`detectors/knn_features.npy` -> `/memory/rows`).
+
+    Several files may show one array: the first holds it, the others are links to the first.
+    """
     parts: Mapping[str, str] = field(default_factory=dict)
     """Folder face: file name -> path of a dict whose JSON goes there (`detectors/knn_params.json` -> `/memory`)."""
     derived: Mapping[str, bytes] = field(default_factory=dict)

@@ -41,6 +41,13 @@ def places(
     return {path: placed.get(path, (manifest.STATE_ARRAYS, path)) for path in arrays}
 
 
+def twins(arrangement: Arrangement, placed: Mapping[str, Place]) -> dict[str, str]:
+    """Say which files show an array that another file holds already, and which file that is."""
+    holders = {file: path for path, (file, name) in placed.items() if not name}
+    shown = {path: file for file, path in holders.items()}
+    return {f: shown[path] for f, path in arrangement.arrays.items() if path in shown and f not in holders}
+
+
 def take_parts(plain: dict[str, Any], parts: Mapping[str, str]) -> dict[str, dict[str, Any]]:
     """Cut the dicts that get files of their own out of a state's JSON; in their places stays which file it is."""
     taken: dict[str, dict[str, Any]] = {}

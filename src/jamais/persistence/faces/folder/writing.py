@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -112,6 +113,7 @@ class Draft:
             name_of_state = pool.submit(state_sha256, tree)  # hashing leaves the lock of Python free
             written = [str(found.relative_to(self.path)) for found in self.path.rglob("*") if found.is_file()]
             self._arrays(arrays, listed, set((present or {}).values()))
+            self._twins(placing.twins(arrangement, where))
             for name, part in {**taken, manifest.STATE: plain}.items():
                 self._put(name, json_text.dump(part))
             tokenizer = self._texts(arrangement, tree)
@@ -135,6 +137,17 @@ class Draft:
             chosen = {name: arrays[path] for name, path in inside.items()}
             entries = {name: listed[path] for name, path in inside.items()}
             self._files[file] = write_arrays(self.path / file, chosen, entries)
+
+    def _twins(self, shown: Mapping[str, str]) -> None:
+        """Show an array once more under another name: a link, which takes no room. Sealed as any file is."""
+        for file, first in shown.items():
+            manifest.checked_name(file)
+            self._make_room(file)
+            try:
+                os.link(self.path / first, self.path / file)
+            except OSError:  # no hard links here
+                shutil.copyfile(self.path / first, self.path / file)
+            self._files[file] = FileEntry(self._files[first].size, self._files[first].sha256)
 
     def _texts(self, arrangement: Arrangement, tree: StateTree) -> TokenizerSeal | None:
         """Write the files for other readers; seal tokenizer files by content, those that somebody put there too."""
