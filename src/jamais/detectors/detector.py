@@ -50,7 +50,7 @@ class Detector(ABC):
         self._alarm_rate: float | None = None
         self._followed = -1  # `memory.changes` that the engine knows of
         self._learned = 0  # goes up when the engine changes without the memory
-        self._calibrated: tuple[tuple[int, int], Calibration, Calibration] | None = None
+        self._calibrated: tuple[tuple[int, ...], Floats, Calibration, Calibration] | None = None
 
     # What a detector answers itself
 
@@ -225,7 +225,7 @@ class Detector(ABC):
 
     def calibration(self) -> Calibration:
         """Give the calibration of scores as they are now: that of the sampled rows, each as if not learned."""
-        return self._calibrations()[1]
+        return self._calibrations()[2]
 
     def as_sklearn(self) -> Any:
         """Give an unfitted estimator of scikit-learn with the same settings; it needs scikit-learn installed."""
@@ -358,11 +358,18 @@ class Detector(ABC):
             raise NotReadyError(f"{self.name} has no threshold yet: call fit() first")
         return self._training
 
-    def _calibrations(self) -> tuple[Calibration, Calibration]:
-        """Give the calibrations of scores before and after sharpening; made once per change."""
+    def _revision(self) -> tuple[int, ...]:
+        """Tell apart any two moments between which a score may have changed."""
+        return self.memory.changes, self._learned
+
+    def _calibrations(self) -> tuple[Floats, Calibration, Calibration]:
+        """Give the unseen scores of the calibration rows, and their calibrations before and after sharpening.
+
+        Made once per change.
+        """
         self._need_fit()
         self._up_to_date()
-        now = (self.memory.changes, self._learned)
+        now = self._revision()
         if self._calibrated is None or self._calibrated[0] != now:
             rows = self.memory.calibration.rows
             if not len(rows):
@@ -371,18 +378,18 @@ class Detector(ABC):
             plain = sharp = self._calibration_of(scores)
             if len(self.memory.abnormal):
                 sharp = self._calibration_of(lifted(scores, rows, self.memory, plain, own=True))
-            self._calibrated = (now, plain, sharp)
-        return self._calibrated[1], self._calibrated[2]
+            self._calibrated = (now, scores, plain, sharp)
+        return self._calibrated[1:]
 
     def _calibration_of(self, scores: Floats) -> Calibration:
-        made = Calibration(smallest_scale=max(_SMALLEST_TAIL * float(np.abs(scores).max()), 1e-300))
+        made = Calibration(max(_SMALLEST_TAIL * float(np.abs(scores).max()), 1e-300), tail="pareto")
         made.fit(scores)
         return made
 
     def _sharpened(self, scores: Floats, rows: Vectors) -> Floats:
         if not len(self.memory.abnormal) or not len(rows):
             return scores
-        return lifted(scores, rows, self.memory, self._calibrations()[0])
+        return lifted(scores, rows, self.memory, self._calibrations()[1])
 
 
 def _as_memory(memory: FeatureMemory | RowMemory | int | None) -> FeatureMemory:
