@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from jamais.detectors.calibration.conformal import Calibration
-from jamais.detectors.probabilities import confidence, probabilities
+from jamais.detectors.probabilities import _PyODFace
 from jamais.detectors.reasons import Reason, reasons
 from jamais.detectors.sharpening import lifted
 from jamais.detectors.training import Training
@@ -29,7 +29,7 @@ from jamais.types import Bools, Floats, Ints, StateTree, Vectors
 _SMALLEST_TAIL = 1e-9  # of the highest calibration score: a tail of ties must not promise certainty
 
 
-class Detector(ABC):
+class Detector(_PyODFace, ABC):
     """Score rows against a memory of normal rows, in PyOD's convention: higher is more abnormal.
 
     `contamination` is the share of the rows given to `fit` that lie above `threshold_`. `memory` is a capacity in
@@ -175,27 +175,13 @@ class Detector(ABC):
 
     def predict(self, X: Any, return_confidence: bool = False) -> Any:
         """Return 1 [n] for rows whose score exceeds `threshold_`, else 0; with their confidence [n] if asked."""
-        abnormal = (self.decision_function(X) > self.threshold_).astype(np.int64)
-        return (abnormal, self.predict_confidence(X)) if return_confidence else abnormal
+        scores = self.decision_function(X)
+        abnormal = (scores > self.threshold_).astype(np.int64)
+        return (abnormal, 1.0 - self._doubt(scores)) if return_confidence else abnormal
 
     def fit_predict(self, X: Any, y: object = None) -> Ints:
         """Fit on `X` and return `labels_`."""
         return self.fit(X).labels_
-
-    def predict_proba(self, X: Any, method: str = "conformal") -> Floats:
-        """Return [n, 2]: how normal and how abnormal, adding up to 1.
-
-        `conformal` (1 - p-value), or PyOD's `linear` and `unify` (Kriegel et al., SDM 2011).
-        """
-        if method == "conformal":
-            abnormal = 1.0 - self.p_value(X)
-        else:
-            abnormal = probabilities(self.decision_function(X), self._fitted(), method)
-        return np.stack([1.0 - abnormal, abnormal], axis=1)
-
-    def predict_confidence(self, X: Any) -> Floats:
-        """Return how sure [n] each verdict is: the chance that it is the same on rows fitted anew (Perini, 2020)."""
-        return confidence(self.decision_function(X), self.threshold_, self._fitted(), self.contamination)
 
     def p_value(self, X: Any) -> Floats:
         """Return how often normal rows score at least as high, [n]; P(p <= a) <= a on rows like those learned."""
@@ -268,10 +254,6 @@ class Detector(ABC):
     def labels_(self) -> Ints:
         """1 [n] for rows given to `fit` that score above the threshold, else 0."""
         return (self.decision_scores_ > self.threshold_).astype(np.int64)
-
-    def get_params(self, deep: bool = True) -> dict[str, Any]:
-        """Return the settings by name, as scikit-learn and PyOD do."""
-        return self.settings()
 
     def state_dict(self) -> StateTree:
         """Return all that is needed to go on exactly; `decision_scores_` are left out, they grow with the data."""
