@@ -5,8 +5,6 @@ import pickle
 import subprocess
 import sys
 import warnings
-from importlib import import_module
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +21,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import estimator_checks_generator
 
+import jamais.detectors
 from jamais.detectors.detector import Detector
 from jamais.detectors.knn import KNN
 from jamais.detectors.sklearn_face import fitted
@@ -31,11 +30,7 @@ from jamais.memory.cover import CoverMemory
 from jamais.memory.feature_memory import FeatureMemory
 from jamais.testing import digest
 
-PLACES = {
-    name: f"jamais.detectors.{name.lower()}"
-    for name in ("KNN", "LOF", "IForest", "Cluster", "Reconstruction", "Ensemble")
-}
-KINDS = [getattr(import_module(place), name) for name, place in PLACES.items() if find_spec(place)]
+KINDS = [getattr(jamais.detectors, name) for name in jamais.detectors.__all__ if name != "Detector"]
 every_kind = pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
 
 

@@ -43,12 +43,15 @@ class _PyODFace:
         return 1.0 - self._doubt(self.decision_function(X))
 
     def predict_with_rejection(self, X: Any, T: float = 32) -> Ints:
-        """Return what `predict` does, but -2 [n] where the doubt about the verdict is at least exp(-`T`).
+        """Return what `predict` does, but -2 [n] where it is in doubt whether rows fitted anew would say so.
+
+        In doubt: the chance of either verdict is at least exp(-`T`).
 
         Perini and Davis, "Unsupervised anomaly detection with rejection", NeurIPS 2023.
         """
         scores = self.decision_function(X)
-        unsure = self._doubt(scores) >= math.exp(-T)
+        doubt = self._doubt(scores)
+        unsure = np.minimum(doubt, 1.0 - doubt) >= math.exp(-T)
         return np.where(unsure, -2, (scores > self.threshold_).astype(np.int64))
 
     def get_params(self, deep: bool = True) -> dict[str, Any]:
@@ -61,7 +64,8 @@ class _PyODFace:
             strange = sorted(set(params) - set(self.settings()))
             if strange:
                 raise SettingsError(f"{self.name} has no setting {strange[0]!r}, but {', '.join(self.settings())}")
-            self.__dict__.update(type(self)(**{**self.settings(), **params}, memory=self.memory).__dict__)
+            kind: type[Any] = type(self)
+            self.__dict__.update(kind(**{**self.settings(), **params}, memory=self.memory).__dict__)
         return self
 
     def __repr__(self) -> str:
@@ -69,7 +73,7 @@ class _PyODFace:
 
     def _doubt(self, scores: Floats) -> Floats:
         rate = self.contamination if self._alarm_rate is None else self._alarm_rate
-        return doubt(scores, self.threshold_, self._fitted(), rate)
+        return doubt_of(scores, self.threshold_, self._fitted(), rate)
 
     @property
     @abstractmethod
@@ -106,7 +110,7 @@ def probabilities(scores: Floats, training: Training, method: str) -> Floats:
     raise SettingsError(f"probabilities are made by {', '.join(_METHODS)}, got {method!r}")
 
 
-def doubt(scores: Floats, threshold: float, training: Training, rate: float) -> Floats:
+def doubt_of(scores: Floats, threshold: float, training: Training, rate: float) -> Floats:
     """Return the chance [n] that the verdict on each score turns on rows fitted anew.
 
     Perini et al., "Quantifying the confidence of anomaly detectors in their example-wise predictions", ECML-PKDD
