@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from jamais.detectors.calibration.adaptive import AdaptiveRate
 from jamais.detectors.calibration.conformal import Calibration
+from jamais.detectors.calibration.discoveries import OnlineDiscoveries, adjusted, discovered
 
-__all__ = ["Calibration"]
+__all__ = ["AdaptiveRate", "Calibration", "OnlineDiscoveries", "adjusted", "discovered"]
