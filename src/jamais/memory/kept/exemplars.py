@@ -9,9 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from jamais.errors import CorruptStateError
-from jamais.types import NO_TIME, Ints, StateTree, Vectors
+from jamais.types import NO_TIME, Bools, Ints, StateTree, Vectors
 
 _COLUMNS = ("counts", "ids", "first_seen", "last_seen", "source_codes")
+_NEVER = np.iinfo(np.int64).max
+BOOK_BYTES = 8 * len(_COLUMNS)
+"""Bytes of one slot beside its row."""
 
 
 @dataclass
@@ -58,24 +61,39 @@ class Exemplars:
         columns = [getattr(self, name)[slots] for name in _COLUMNS]
         return self._of(self.rows[slots], columns)
 
-    def append(self, other: Exemplars, slot: int, own_id: int) -> None:
-        """Copy one slot of `other` behind the last, under `own_id`."""
-        if self.size == len(self.rows):
-            self._make_room()
-        self.rows[self.size] = other.rows[slot]
+    def without(self, gone: Bools) -> Exemplars:
+        """Copy all slots but those marked in `gone` [size] into a new object with the same room."""
+        stay = np.flatnonzero(~gone)
+        made = self.empty(self.rows.shape[1])
+        made._make_room(len(self.rows))
+        np.take(self.rows, stay, axis=0, out=made.rows[: len(stay)], mode="clip")
         for name in _COLUMNS:
-            getattr(self, name)[self.size] = getattr(other, name)[slot]
-        self.ids[self.size] = own_id
-        self.size += 1
+            getattr(made, name)[: len(stay)] = getattr(self, name)[stay]
+        made.size = len(stay)
+        return made
 
-    def add_to(self, slot: int, other: Exemplars, other_slot: int) -> None:
-        """Let `slot` stand for what a slot of `other` stands for, too."""
-        self.counts[slot] += other.counts[other_slot]
-        early = int(other.first_seen[other_slot])
-        if early != NO_TIME and (self.first_seen[slot] == NO_TIME or early < self.first_seen[slot]):
-            self.first_seen[slot] = early
-        # NO_TIME is the smallest of all, so here it needs no care.
-        self.last_seen[slot] = max(self.last_seen[slot], other.last_seen[other_slot])
+    def append(self, other: Exemplars, slots: Ints, ids: Ints, most: int) -> None:
+        """Copy the named slots of `other` behind the last, under `ids`; never make room for more than `most`."""
+        size = self.size + len(slots)
+        if size > len(self.rows):
+            self._make_room(max(size, min(max(16, 2 * len(self.rows)), most)))
+        part = slice(self.size, size)
+        np.take(other.rows, slots, axis=0, out=self.rows[part], mode="clip")
+        for name in _COLUMNS:
+            getattr(self, name)[part] = getattr(other, name)[slots]
+        self.ids[part] = ids
+        self.size = size
+
+    def add_to(self, slots: Ints, other: Exemplars, other_slots: Ints) -> None:
+        """Let each of `slots` stand for what the one beside it in `other_slots` of `other` stands for, too."""
+        np.add.at(self.counts, slots, other.counts[other_slots])
+        # NO_TIME is the smallest of all: as a latest time it needs no care, as an earliest it must lose.
+        np.maximum.at(self.last_seen, slots, other.last_seen[other_slots])
+        early = other.first_seen[other_slots]
+        dated = early != NO_TIME
+        slots, early = slots[dated], early[dated]
+        self.first_seen[slots] = np.where(self.first_seen[slots] == NO_TIME, _NEVER, self.first_seen[slots])
+        np.minimum.at(self.first_seen, slots, early)
 
     def to_state(self) -> StateTree:
         kept = self.take(np.arange(self.size))
@@ -91,8 +109,19 @@ class Exemplars:
                 raise CorruptStateError(f"memory.{name}: saved [{len(column)}], rows are [{len(rows)}]")
         return cls._of(rows, columns)
 
-    def _make_room(self) -> None:
-        room = max(16, 2 * len(self.rows))
+    def check(self, next_id: int, n_sources: int) -> None:
+        """Raise `CorruptStateError` where the columns cannot be those of a memory."""
+        broken = {
+            "rows": not np.isfinite(self.rows).all(),
+            "counts": (self.counts < 1).any(),
+            "ids": (np.diff(self.ids) <= 0).any() or (self.ids < 0).any() or (self.ids >= next_id).any(),
+            "source_codes": (self.source_codes < 0).any() or (self.source_codes >= n_sources).any(),
+        }
+        for name, is_broken in broken.items():
+            if is_broken:
+                raise CorruptStateError(f"memory.{name}: not what a memory can hold: load another version")
+
+    def _make_room(self, room: int) -> None:
         rows = np.empty((room, self.rows.shape[1]), dtype=np.float32)
         rows[: self.size] = self.rows[: self.size]
         self.rows = rows
