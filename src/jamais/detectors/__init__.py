@@ -6,11 +6,16 @@ from importlib import import_module
 from typing import Any
 
 _PLACES = {
-    "Detector": "detector",
     "KNN": "knn",
+    "LOF": "lof",
+    "Cluster": "cluster",
+    "Detector": "detector",
+    "Ensemble": "ensemble",
+    "IForest": "iforest",
+    "Reconstruction": "reconstruction",
 }
 
-__all__ = ["KNN", "Detector"]
+__all__ = ["KNN", "LOF", "Cluster", "Detector", "Ensemble", "IForest", "Reconstruction"]
 
 
 def __getattr__(name: str) -> Any:
