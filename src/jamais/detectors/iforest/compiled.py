@@ -1,8 +1,8 @@
 """When is it worth to sum path lengths with numba, and how is that done with the same bits?
 
-Importing numba and loading a kernel takes about a second, and compiling it some seconds more, once per machine: numba
-keeps the result in its own cache. So numpy serves until it has worked for about as long; from then on the process
-has the kernel. `load()` fetches it at once.
+Importing numba and loading the kernels takes half a second, and compiling them some seconds more, once per machine:
+numba keeps the result in its own cache. So numpy serves a process until it has worked for about as long; from then on
+the kernels do. `load()` fetches them at once.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 
 from jamais.types import Codes, Floats, Vectors
 
-_WORTH = 40_000_000  # steps down a tree that numpy takes in the second or so that loading costs
-_CALL = 12_000  # steps that a call of numpy costs beside those that it takes
-_ROWS = 16  # of a block: with one tree they fit into the nearest cache
+_WORTH = 16_000_000  # paths that numpy follows in the half second that loading costs
+_CALL = 1_000  # paths in whose time numpy answers an empty call
+_ROWS = 32  # of a block: with one tree they fit into the nearest cache
 
 Kernel = Callable[[Vectors, Codes, Floats, NDArray[Any], Floats, Floats], None]
 
@@ -28,7 +28,7 @@ class _Loader:
     """What has been worked without the kernels, and the kernels once there."""
 
     def __init__(self) -> None:
-        self.steps = 0
+        self.paths = 0
         self.kernels: tuple[Kernel, Kernel] | None = None
         self.tried = False
         self.lock = threading.Lock()
@@ -37,14 +37,14 @@ class _Loader:
 _loader = _Loader()
 
 
-def kernel(n_steps: int, k: int) -> Kernel | None:
+def kernel(n_paths: int, k: int) -> Kernel | None:
     """Return what sums path lengths into its last argument, if it is loaded or by now worth to be.
 
-    `n_steps`: how many paths are asked for, times the columns `k` that a node looks at.
+    `n_paths`: how many paths are asked for, times the columns `k` that a node looks at.
     """
     if not _loader.tried:
-        _loader.steps += n_steps + _CALL
-        if _loader.steps >= _WORTH:
+        _loader.paths += n_paths + _CALL
+        if _loader.paths >= _WORTH:
             load()
     return None if _loader.kernels is None else _loader.kernels[k > 1]
 
@@ -71,9 +71,11 @@ def _compiled() -> tuple[Kernel, Kernel] | None:
     sums = numba.types.Array(numba.types.float64, 1, "C")
     along = numba.void(of["float32"], of["int32"], wide, of["float32"], of["float64"], sums)
     oblique = numba.void(of["float32"], of["int32"], wide, of["float64"], of["float64"], sums)
+    if numba.config.DISABLE_JIT:
+        return None
     try:
         return numba.njit(along, cache=True)(sum_along), numba.njit(oblique, cache=True)(sum_oblique)
-    except RuntimeError:  # nowhere to keep what is compiled
+    except (RuntimeError, OSError):  # nowhere to keep what is compiled
         return numba.njit(along)(sum_along), numba.njit(oblique)(sum_oblique)
 
 
@@ -83,36 +85,49 @@ def sum_along(
     """Sum the path lengths of `rows` [n, width] through trees that split along one column, into `sums` [n].
 
     `columns` [trees, nodes, 1], `thresholds` [trees, nodes], `lengths` [trees, leaves]; `weights` are not read.
+    All rows of a block go down level by level: the compiler then takes many of them in one instruction.
     """
-    n_nodes = columns.shape[1]
+    n_nodes, width, flat = columns.shape[1], rows.shape[1], rows.reshape(-1)
+    at = np.zeros(_ROWS, dtype=np.int32)
     for start in range(0, len(rows), _ROWS):
-        stop = min(start + _ROWS, len(rows))
-        for row in range(start, stop):
-            sums[row] = 0.0
+        n = min(_ROWS, len(rows) - start)
+        block = flat[start * width : (start + n) * width]
+        sums[start : start + n] = 0.0
         for tree in range(len(columns)):
-            for row in range(start, stop):
-                node = np.uint64(0)
-                while node < n_nodes:
-                    second = rows[row, np.uint32(columns[tree, node, 0])] > thresholds[tree, node]
-                    node = np.uint64(2) * node + np.uint64(1) + np.uint64(second)
-                sums[row] += lengths[tree, node - np.uint64(n_nodes)]
+            column, threshold, length = columns[tree].reshape(-1), thresholds[tree], lengths[tree]
+            at[:n] = 0
+            levels = n_nodes
+            while levels:
+                for i in range(n):
+                    node = np.uint32(at[i])  # unsigned: no test for a negative index
+                    second = block[np.uint32(i * width + column[node])] > threshold[node]
+                    at[i] = 2 * at[i] + 1 + np.int32(second)
+                levels >>= 1
+            for i in range(n):
+                sums[start + i] += length[np.uint32(at[i] - n_nodes)]
 
 
 def sum_oblique(
     rows: Vectors, columns: Codes, weights: Floats, thresholds: NDArray[Any], lengths: Floats, sums: Floats
 ) -> None:
     """Do the same for trees that split along sums of columns: `columns` and `weights` [trees, nodes, k]."""
-    n_nodes, k = columns.shape[1:]
+    n_nodes, k, width, flat = columns.shape[1], columns.shape[2], rows.shape[1], rows.reshape(-1)
+    at = np.zeros(_ROWS, dtype=np.int32)
     for start in range(0, len(rows), _ROWS):
-        stop = min(start + _ROWS, len(rows))
-        for row in range(start, stop):
-            sums[row] = 0.0
+        n = min(_ROWS, len(rows) - start)
+        block = flat[start * width : (start + n) * width]
+        sums[start : start + n] = 0.0
         for tree in range(len(columns)):
-            for row in range(start, stop):
-                node = np.uint64(0)
-                while node < n_nodes:
-                    value = 0.0
-                    for j in range(k):
-                        value += weights[tree, node, j] * np.float64(rows[row, np.uint32(columns[tree, node, j])])
-                    node = np.uint64(2) * node + np.uint64(1) + np.uint64(value > thresholds[tree, node])
-                sums[row] += lengths[tree, node - np.uint64(n_nodes)]
+            column, weight = columns[tree].reshape(-1), weights[tree].reshape(-1)
+            threshold, length = thresholds[tree], lengths[tree]
+            at[:n] = 0
+            levels = n_nodes
+            while levels:
+                for i in range(n):
+                    first, value = np.uint32(at[i] * k), 0.0
+                    for j in range(np.uint32(k)):
+                        value += weight[first + j] * np.float64(block[np.uint32(i * width + column[first + j])])
+                    at[i] = 2 * at[i] + 1 + np.int32(value > threshold[np.uint32(at[i])])
+                levels >>= 1
+            for i in range(n):
+                sums[start + i] += length[np.uint32(at[i] - n_nodes)]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from jamais.detectors.iforest.scoring import Paths
-from jamais.types import Floats, Vectors
+from jamais.types import Codes, Floats, Ints, Vectors
 
 _PAIRS = 65_536  # of a row and a tree, looked at at once
 
@@ -30,9 +30,8 @@ def _part(paths: Paths, rows: Vectors, nearest: Vectors) -> Floats:
     above = np.zeros(len(which), dtype=np.intp)
     for level, at in enumerate(paths.walk(rows, which, trees)):
         place = at - (trees * paths.n_nodes + 2 ** (level + 1) - 1)
-        # A row may come to a place that no sampled row came to: never below a split, so there nothing is earned.
-        many, few = (np.maximum(rows_at[i][trees, p], 1) for i, p in ((level, above), (level + 1, place)))
-        bits = np.log2(many / few) / (level + 1)
+        # Sampled rows came to both sides of every split, so neither number is 0.
+        bits = np.log2(rows_at[level][trees, above] / rows_at[level + 1][trees, place]) / (level + 1)
         nodes = above + 2**level - 1
         columns = paths.trees.columns[trees, nodes]
         parts = _parts(paths, rows, nearest, which, columns, paths.trees.weights[trees, nodes])
@@ -41,9 +40,7 @@ def _part(paths: Paths, rows: Vectors, nearest: Vectors) -> Floats:
     return credit.reshape(n, width)
 
 
-def _parts(
-    paths: Paths, rows: Vectors, nearest: Vectors, which: np.ndarray, columns: np.ndarray, weights: Floats
-) -> Floats:
+def _parts(paths: Paths, rows: Vectors, nearest: Vectors, which: Ints, columns: Codes, weights: Floats) -> Floats:
     """Return which part [pairs, k] of a split is each column's."""
     if paths.k == 1:
         return np.ones(columns.shape)

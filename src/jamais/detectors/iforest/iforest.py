@@ -19,7 +19,7 @@ from jamais.detectors.iforest.scoring import Paths, mean_path
 from jamais.detectors.iforest.trees import Trees
 from jamais.errors import SettingsError
 from jamais.memory.feature_memory import FeatureMemory, RowMemory
-from jamais.types import Floats, Ints, StateTree, Vectors
+from jamais.types import Floats, StateTree, Vectors
 
 _AUTO_SAMPLES = 256  # Liu et al., section 4.1
 _MOST_SAMPLES = 65_536
@@ -134,6 +134,7 @@ class IForest(Detector):
 
     def _n_sampled(self) -> int:
         n = int(self.memory.counts.sum())
+        wanted: int
         if isinstance(self.max_samples, str):
             wanted = min(_AUTO_SAMPLES, 3 * n // 4)
         elif isinstance(self.max_samples, float):

@@ -30,7 +30,7 @@ class Samples:
 
     @property
     def size(self) -> int:
-        return self.ids.shape[1]
+        return int(self.ids.shape[1])
 
     def to_replace(self, n_oldest: int, ids: Ints) -> Ints:
         """Return the places of trees that drew rows other than `ids` [m], rising; of the oldest up to `n_oldest`."""
@@ -104,9 +104,7 @@ class Samples:
         return own
 
 
-def draw(
-    memory: FeatureMemory, births: Ints, size: int, seed: int
-) -> tuple[Samples, Ints, list[np.random.Generator]]:
+def draw(memory: FeatureMemory, births: Ints, size: int, seed: int) -> tuple[Samples, Ints, list[np.random.Generator]]:
     """Draw `size` of the remembered rows for each birth number, without putting back.
 
     Return the samples, their slots [trees, size] in the memory, and the generators, to go on with.

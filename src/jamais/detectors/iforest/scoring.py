@@ -12,17 +12,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from jamais.detectors.iforest import compiled
+from jamais.detectors.iforest.blocks import Steps, block_sums
 from jamais.detectors.iforest.trees import Trees
-from jamais.types import Bools, Floats, Ints, Vectors
+from jamais.types import Floats, Vectors
 
 _UNIT = 2.0**-18
-_FEW_ROWS = 3_000  # up to here all trees step down together, beyond each tree takes a block of rows
 _PAIRS = 16_384  # of a row and a tree, stepping down together: their books stay in the cache
-_BLOCK_ROWS = 10_240  # large, since each step of a block costs a call
-_BLOCK_CELLS = 4_000_000
-_DENSE = 3  # levels that look at all their nodes for all rows: no gathering, and few nodes
-
-Steps = NDArray[np.intp]
+_MANY_ROWS = 3_000  # from here on, and if the rows are not wide, blocks are faster
+_WIDE = 512
 
 
 def mean_path(n: Any) -> Floats:
@@ -30,7 +27,7 @@ def mean_path(n: Any) -> Floats:
     n = np.asarray(n, dtype=np.float64)
     many = np.maximum(n, 3.0)
     means = 2.0 * (np.log(many - 1.0) + np.euler_gamma) - 2.0 * (many - 1.0) / many
-    return np.where(n > 2.0, means, np.where(n == 2.0, 1.0, 0.0))
+    return np.asarray(np.where(n > 2.0, means, np.where(n == 2.0, 1.0, 0.0)))
 
 
 class Paths:
@@ -42,7 +39,7 @@ class Paths:
         self.depth = trees.depth
         self.lengths = _lengths(trees)
         """[trees, leaves]: the level at which each branch ends, and the mean path among the rows that ended there."""
-        self._columns: Steps = trees.columns.reshape(-1, self.k).T.astype(np.intp)
+        self._columns: Steps = np.ascontiguousarray(trees.columns.reshape(-1, self.k).T, dtype=np.intp)
         self._thresholds = trees.thresholds.ravel()
         self._weights = np.ascontiguousarray(trees.weights.reshape(-1, self.k).T)
         self._firsts: Steps = np.arange(self.n_trees, dtype=np.intp) * self.n_nodes
@@ -52,14 +49,12 @@ class Paths:
         kernel = compiled.kernel(len(rows) * self.n_trees * self.k, self.k)
         if kernel is not None:
             sums, trees = np.empty(len(rows)), self.trees
-            kernel(rows, trees.columns, trees.weights, trees.thresholds, self.lengths, sums)
+            kernel(np.ascontiguousarray(rows), trees.columns, trees.weights, trees.thresholds, self.lengths, sums)
             return sums
-        if self.k == 1 and len(rows) > _FEW_ROWS:
-            step = min(_BLOCK_ROWS, max(_FEW_ROWS, _BLOCK_CELLS // rows.shape[1]))
-            parts = [self._block(rows[start : start + step]) for start in range(0, len(rows), step)]
-        else:
-            step = max(1, _PAIRS // self.n_trees)
-            parts = [self._together(rows[start : start + step]) for start in range(0, len(rows), step)]
+        if self.k == 1 and len(rows) >= _MANY_ROWS and rows.shape[1] <= _WIDE:
+            return block_sums(self.trees, self.lengths, rows)
+        step = max(1, _PAIRS // self.n_trees)
+        parts = [self._together(rows[start : start + step]) for start in range(0, len(rows), step)]
         return np.concatenate(parts) if parts else np.empty(0)
 
     def leaves(self, rows: Vectors, which: Steps | int, trees: Steps) -> Steps:
@@ -85,7 +80,8 @@ class Paths:
     def _values(self, flat: Vectors, base: Any, at: Steps) -> NDArray[Any]:
         """Return what nodes compare with their thresholds."""
         if self.k == 1:
-            return flat.take(self._columns[0].take(at) + base)
+            found: NDArray[Any] = flat.take(self._columns[0].take(at) + base)
+            return found
         values = np.zeros(len(at))
         for columns, weights in zip(self._columns, self._weights, strict=True):
             values += weights.take(at) * flat.take(columns.take(at) + base)
@@ -98,78 +94,6 @@ class Paths:
         leaves = self.leaves(rows, which, trees)
         lengths = self.lengths.ravel().take(leaves + trees * (self.n_nodes + 1))
         return np.asarray(lengths.reshape(n, self.n_trees).sum(axis=1))
-
-    def _block(self, rows: Vectors) -> Floats:
-        """Let one tree after the other take all `rows`, column by column."""
-        turned = np.ascontiguousarray(rows.T)
-        books = _Books(turned)
-        sums = np.zeros(len(rows))
-        starts = (self._columns[0] * len(rows)).reshape(self.n_trees, self.n_nodes)
-        for tree in range(self.n_trees):
-            thresholds = self.trees.thresholds[tree]
-            dense = min(_DENSE, self.depth)
-            books.look_at_all(self.trees.columns[tree, :, 0].tolist(), thresholds.tolist(), dense)
-            for level in range(dense, self.depth):
-                nodes = slice(2**level - 1, 2 ** (level + 1) - 1)
-                books.step(starts[tree, nodes], thresholds[nodes])
-            books.add_to(sums, self.lengths[tree])
-        return sums
-
-
-class _Books:
-    """Where all rows of a block are in one tree, as numbers within the level; every array is used again."""
-
-    def __init__(self, turned: Vectors) -> None:
-        n = turned.shape[1]
-        self._turned = list(turned)
-        self._flat = turned.ravel()
-        self._rows: Steps = np.arange(n, dtype=np.intp)
-        self._sides: Bools = np.empty((2 ** max(_DENSE - 1, 0), n), dtype=np.bool_)
-        self._changed = np.empty_like(self._sides)
-        self._bits: Bools = np.empty((max(_DENSE, 1), n), dtype=np.bool_)
-        self._at: Steps = np.empty(n, dtype=np.intp)
-        self._step: Steps = np.empty(n, dtype=np.intp)
-        self._values = np.empty(n, dtype=np.float32)
-        self._thresholds = np.empty(n, dtype=np.float32)
-        self._lengths = np.empty(n)
-        self._narrow = np.empty(n, dtype=np.uint16)
-
-    def look_at_all(self, columns: list[int], thresholds: list[float], levels: int) -> None:
-        """Go down the first levels: ask all nodes of a level, then keep the answer of each row's own node."""
-        node = 0
-        for level in range(levels):
-            sides = self._sides[: 2**level]
-            for side in sides:
-                np.greater(self._turned[columns[node]], thresholds[node], out=side)
-                node += 1
-            for above in range(level):  # the answers of the first or of the second half, by the bit above
-                half = len(sides) // 2
-                first, changed = sides[:half], self._changed[:half]
-                np.bitwise_xor(first, sides[half:], out=changed)
-                np.bitwise_and(changed, self._bits[above], out=changed)
-                sides = np.bitwise_xor(first, changed, out=first)
-            self._bits[level] = sides[0]
-        self._narrow[:] = self._bits[0]
-        for level in range(1, levels):
-            self._down(self._bits[level])
-
-    def step(self, starts: Steps, thresholds: NDArray[Any]) -> None:
-        """Go down one level whose nodes have columns that start here in the flat block."""
-        np.copyto(self._at, self._narrow)
-        starts.take(self._at, out=self._step, mode="clip")
-        np.add(self._step, self._rows, out=self._step)
-        self._flat.take(self._step, out=self._values, mode="clip")
-        thresholds.take(self._at, out=self._thresholds, mode="clip")
-        self._down(np.greater(self._values, self._thresholds, out=self._bits[0]))
-
-    def add_to(self, sums: Floats, lengths: Floats) -> None:
-        np.copyto(self._at, self._narrow)
-        lengths.take(self._at, out=self._lengths, mode="clip")
-        np.add(sums, self._lengths, out=sums)
-
-    def _down(self, second: Bools) -> None:
-        np.add(self._narrow, self._narrow, out=self._narrow)
-        np.bitwise_or(self._narrow, second.view(np.uint8), out=self._narrow)
 
 
 def _lengths(trees: Trees) -> Floats:

@@ -31,7 +31,7 @@ class Trees:
 
     @property
     def depth(self) -> int:
-        return self.sizes.shape[1].bit_length() - 1
+        return int(self.sizes.shape[1]).bit_length() - 1
 
     @classmethod
     def bare(cls, n_trees: int, depth: int, k: int) -> Trees:
@@ -99,12 +99,16 @@ class Trees:
             splits, below = self.splits_at(level), rows_at[level + 1]
             first, second = below[:, 0::2], below[:, 1::2]
             if not (np.where(splits, first > 0, True).all() and ((second > 0) == splits).all()):
-                raise CorruptStateError("engine.thresholds and engine.sizes: not the same branches: load another version")
+                raise CorruptStateError(
+                    "engine.thresholds and engine.sizes: not the same branches: load another version"
+                )
 
 
 def _leaf(tree: StateTree, name: str, like: NDArray[Any]) -> NDArray[Any]:
     array = tree.get(name)
     if not isinstance(array, np.ndarray) or array.dtype != like.dtype or array.shape != like.shape:
         got = f"{array.dtype}{list(array.shape)}" if isinstance(array, np.ndarray) else type(array).__name__
-        raise CorruptStateError(f"engine.{name}: saved {got}, here {like.dtype}{list(like.shape)}: load another version")
+        raise CorruptStateError(
+            f"engine.{name}: saved {got}, here {like.dtype}{list(like.shape)}: load another version"
+        )
     return np.array(array, order="C")
