@@ -46,7 +46,7 @@ class Sample:
         n_drawn = int(owners_upto[-1]) if len(rows) else 0
         for start in range(0, n_drawn, _AT_ONCE):
             drawn = np.arange(start, min(start + _AT_ONCE, n_drawn))
-            priorities = _priorities(drawn + self.n_seen, self.seed)
+            priorities = priorities_of(drawn + self.n_seen, self.seed)
             if len(self) == self.capacity:
                 better = priorities < self._priorities[-1]
                 drawn, priorities = drawn[better], priorities[better]
@@ -57,9 +57,11 @@ class Sample:
         self.n_seen += n_drawn
 
     def merge(self, other: Sample) -> None:
-        """Let the rows of `other` compete with those here; both stand for all that either has seen."""
+        """Let the rows of `other` compete with those here; the result is a uniform sample of all that either saw."""
         if len(other):
-            self._keep(other._rows, other._priorities)
+            drawn_anew = self.n_seen > 0
+            fresh = redrawn(other.n_seen, len(other), (self.seed, self.n_seen)) if drawn_anew else other._priorities
+            self._keep(other._rows, fresh)
         self.n_seen += other.n_seen
 
     def drop(self, gone: Bools) -> None:
@@ -83,6 +85,11 @@ class Sample:
 
     def load_state_dict(self, tree: StateTree) -> None:
         """Become the sample of a state; raise `CorruptStateError` and change nothing."""
+        try:
+            loaded = Sample(int(tree["capacity"]), int(tree["seed"]))
+            loaded.n_seen = int(tree["n_seen"])
+        except (KeyError, TypeError, ValueError) as error:
+            raise CorruptStateError(f"not the state of a sample ({error!r}): load another version") from None
         rows, priorities = tree.get("rows"), tree.get("priorities")
         if (
             not (isinstance(rows, np.ndarray) and isinstance(priorities, np.ndarray))
@@ -90,11 +97,13 @@ class Sample:
             or rows.dtype != np.float32
             or priorities.shape != (len(rows),)
             or priorities.dtype != np.uint64
-            or len(rows) > int(tree["capacity"])
+            or not len(rows) <= min(loaded.capacity, loaded.n_seen)
+            or (priorities[1:] < priorities[:-1]).any()
+            or not np.isfinite(rows).all()
         ):
             raise CorruptStateError("sample.rows and sample.priorities do not fit together: load another version")
-        self.capacity, self.seed, self.n_seen = int(tree["capacity"]), int(tree["seed"]), int(tree["n_seen"])
-        self._rows, self._priorities = np.array(rows, order="C"), priorities.copy()
+        loaded._rows, loaded._priorities = np.array(rows, order="C"), priorities.copy()
+        self.__dict__.update(loaded.__dict__)
 
     def _keep(self, rows: Vectors, priorities: Priorities) -> None:
         if len(self._rows):
@@ -104,10 +113,19 @@ class Sample:
         self._rows, self._priorities = rows[best], priorities[best]
 
 
-def _priorities(places: Ints, seed: int) -> Priorities:
+def priorities_of(places: Ints, seed: int) -> Priorities:
     """Mix each place in the stream with the seed: splitmix64 (Steele et al., OOPSLA 2014)."""
     with np.errstate(over="ignore"):
         x = places.astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15) + np.uint64(seed * 2 + 1)
         x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
         x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     return np.asarray(x ^ (x >> np.uint64(31)), dtype=np.uint64)
+
+
+def redrawn(n_drawn: int, n: int, seed: tuple[int, int]) -> Priorities:
+    """Draw the `n` smallest of `n_drawn` priorities anew, rising: two samples of one seed drew the same ones.
+
+    The order statistics of uniform numbers come from sums of exponential ones (Rényi, 1953).
+    """
+    steps = np.random.default_rng([1, *seed, n_drawn]).exponential(size=n) / (n_drawn - np.arange(n))
+    return np.asarray(-np.expm1(-np.cumsum(steps)) * 2.0**64, dtype=np.uint64)

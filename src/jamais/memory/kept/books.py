@@ -28,7 +28,7 @@ class Books(ABC):
     `ram_bytes` stays within it. Ids are given once and never used again; the row of an id never changes.
     """
 
-    def __init__(self, capacity: int | None, max_bytes: int | str | None) -> None:
+    def __init__(self, capacity: int | None, max_bytes: int | str | None = None) -> None:
         self._most = CAPACITY if capacity is None and max_bytes is None else capacity
         if not (self._most is None or (isinstance(self._most, int | np.integer) and self._most >= 2)):
             raise SettingsError(f"{self.name} wants a capacity of at least 2 rows, got {capacity!r}")
@@ -74,9 +74,9 @@ class Books(ABC):
         """Take over what `_own_state` gave, checked against rows and books, which are loaded already."""
         return
 
-    def _before_merge(self, other: Self) -> None:
-        """Make ready for the rows of `other`."""
-        return
+    def _merge_in(self, other: Self, batch: Exemplars) -> Ints:
+        """Take in `batch`, the rows of `other`; return the id [n] that stands for each, or -1."""
+        return self._take_in(batch)
 
     def _in_order(self) -> Ints:
         """Name the slots [m] in the order in which another memory takes them in."""
@@ -161,7 +161,7 @@ class Books(ABC):
         batch = Exemplars(new, how_many, np.full(len(new), -1), when, when.copy(), np.full(len(new), code), len(new))
         self._begin(batch)
         self.n_seen += int(how_many.sum())
-        return self._take_in(batch)
+        return self._take_in(batch) if batch.size else batch.ids
 
     def refresh(self, rows: NDArray[Any], times: Sequence[int] | Ints | None = None) -> None:
         """Raise count and date of the exemplar nearest to each of `rows` [n, width]; nothing enters."""
@@ -172,6 +172,11 @@ class Books(ABC):
             batch = Exemplars(new, np.ones_like(when), when, when, when.copy(), zeros, len(new))
             self._refresh(self._nearest(new), batch)
             self.changes += 1
+
+    def ids_of(self, rows: NDArray[Any]) -> Ints:
+        """Return the id [n] of the exemplar that repeats each of `rows` [n, width] bit for bit, -1 where none does."""
+        slots = self._repeats.marked(self._kept, self._checked(rows))[1]
+        return np.where(slots >= 0, self._kept.ids[slots], -1) if self._kept.size else slots
 
     def forget(self, ids: Sequence[int] | Ints) -> int:
         """Drop the exemplars with these ids; return how many there were (others are passed over)."""
@@ -204,7 +209,7 @@ class Books(ABC):
         Raise as `add` does, `InputError` when `other` follows another policy; nothing is changed then.
         """
         self.check_merge(other)
-        if other.width is None:
+        if not len(other):
             return np.empty(0, dtype=np.int64)
         order = other._in_order()
         batch = other._kept.take(order)
@@ -214,9 +219,8 @@ class Books(ABC):
         self.encoder_digest = self.encoder_digest or other.encoder_digest
         self._begin(batch)
         n_seen = self.n_seen + other.n_seen
-        self._before_merge(other)
         given = np.empty(len(order), dtype=np.int64)
-        given[order] = self._take_in(batch)
+        given[order] = self._merge_in(other, batch)
         self.n_seen = n_seen
         return given
 
@@ -298,6 +302,10 @@ class Books(ABC):
         """Hold other exemplars from now on."""
         self._kept, self._repeats = kept, Repeats(kept)
         self.changes += 1
+
+    def _slots_of(self, ids: Ints) -> Ints:
+        """Slots [n] of ids that are kept."""
+        return np.searchsorted(self._kept.ids[: self._kept.size], ids)
 
     def _new_ids(self, n: int) -> Ints:
         self._next_id += n

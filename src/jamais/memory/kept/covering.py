@@ -63,9 +63,10 @@ class Covering(Books):
         if not 0.0 <= self.radius < np.inf:
             raise CorruptStateError(f"memory.radius: saved {self.radius}, wanted a finite number >= 0")
 
-    def _before_merge(self, other: Self) -> None:
+    def _merge_in(self, other: Self, batch: Exemplars) -> Ints:
         if other.radius > self.radius:
             self._reach_out(other.radius)
+        return self._take_in(batch)
 
     def _replace(self, kept: Exemplars) -> None:
         super()._replace(kept)

@@ -31,12 +31,12 @@ class Nearby:
         if not kept.size or not len(rows):
             return np.full(len(rows), np.inf), np.full(len(rows), -1)
         self._follow(kept)
-        distances, slots = (found[:, 0] for found in self._index.nearest(rows, 1))
+        distances, slots = self._index.nearest(rows, 1)
         if len(self._late):
-            closer, late = (found[:, 0] for found in self._late.nearest(rows, 1))
+            closer, late = self._late.nearest(rows, 1)
             nearer = closer < distances
             distances, slots = np.where(nearer, closer, distances), np.where(nearer, late + len(self._index), slots)
-        return distances, slots
+        return distances[:, 0], slots[:, 0]
 
     def _follow(self, kept: Exemplars) -> None:
         n = len(self._index)
