@@ -1,0 +1,208 @@
+"""Which remembered rows may be among the nearest, when rows come and go?
+
+Each remembered row has a slot in one float32 matrix; a product of it with the questions gives lower bounds on all
+squared distances. What is written to a slot replaces what was there, so a change costs as much as it changes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from jamais.types import Bools, Floats, Ints, Vectors
+
+STEP = 64
+"""Slots come in multiples of it: the longest run of columns that share a minimum."""
+_ROWS, _COLUMNS = 512, 16_384  # of one tile of the product: 32 MB
+_CHUNKS_PER_NEIGHBOUR = 6  # chunk minima then let hardly more pass than the k nearest themselves
+_PAIRS = 4_000_000  # places in one table of candidates
+_FAR = np.float32(1e20)  # above every bound of a remembered row, and below those of empty slots:
+_EMPTY = (1e30, -1e34)  # norm columns of an empty slot; the first speaks to near questions, the second to far ones
+_LARGEST = 1e6  # norm of a row that may be written, in units of the largest at first
+_TINY = 1e-30  # more than float32 products of numbers up to 1 can lose by underflow
+_ROUNDING = 2.0**-40  # more than the relative rounding error of a distance computed in float64
+
+Pairs = tuple[Ints, Ints]
+
+
+@dataclass(frozen=True)
+class _Questions:
+    """Rows [n, width] as the product wants them; each is scaled by itself, so that none is too far."""
+
+    factors: NDArray[np.float32]
+    norms: Floats
+    scales: Floats
+    own: Ints
+    """The slot of each that is no candidate for it; -1 where all are."""
+
+
+class Candidates:
+    """Bound distances to the rows in `room` slots, all empty at first; `rows` [m, width] say where they will lie.
+
+    Centred rows are scaled to norms up to about 1. With e = (width + 16) x unit roundoff, products are wrong by at
+    most e (2 |x| |y| + |y|²) (Higham, "Accuracy and stability of numerical algorithms", 2002, §3.1); two more
+    columns take this off, so that they are lower bounds on |x - y|² - |x|².
+    """
+
+    def __init__(self, rows: Vectors, room: int) -> None:
+        width = rows.shape[1]
+        self.n_written = 0
+        """Rows written so far. The centre is that of the first: after many a new object bounds better."""
+        self._centre = rows.mean(axis=0, dtype=np.float64)
+        largest = float(np.sqrt(_squares(rows - self._centre).max()))
+        self._scale = 2.0 ** -float(np.ceil(np.log2(largest))) if largest > 0.0 else 1.0
+        self._e = (width + 16) * 2.0**-24
+        self._matrix = np.zeros((room, width + 2), dtype=np.float32)
+        self._norms = np.zeros(room)
+        self.empty(np.arange(room))
+
+    @property
+    def n_bytes(self) -> int:
+        """Bytes held."""
+        return self._matrix.nbytes + self._norms.nbytes
+
+    def write(self, slots: Ints, rows: Vectors) -> bool:
+        """Write `rows` [n, width] into `slots` [n]; return False, and write nothing, where they are out of scale."""
+        centred, norms = self._centred(rows)
+        if norms.max(initial=0.0) > _LARGEST:
+            return False
+        self._matrix[slots, :-2] = centred
+        self._matrix[slots, -2] = (1.0 - self._e) * norms * norms
+        self._matrix[slots, -1] = norms
+        self._norms[slots] = norms
+        self.n_written += len(slots)
+        return True
+
+    def empty(self, slots: Ints) -> None:
+        """Take the rows out of `slots` [n]."""
+        self._matrix[slots, :-2] = 0.0
+        self._matrix[slots, -2:] = _EMPTY
+        self._norms[slots] = 0.0
+
+    def near(
+        self, rows: Vectors, k: int, own: Ints | None = None, limits: Floats | None = None
+    ) -> Iterator[tuple[int, int, Pairs, Pairs]]:
+        """Give, for block after block of `rows` [n, width], (first row, row behind the last, pairs, pairs in reach).
+
+        Pairs are (row of the block [p], slot [p]), by rising row. The k nearest of every row, its slot `own` [n] left
+        out, are among the first; all slots with a distance of at most `limits` [room] are among the others.
+        """
+        parts = [(start, min(start + _ROWS, len(rows))) for start in range(0, len(rows), _ROWS)][::-1]
+        while parts:
+            start, stop = parts.pop()
+            asked = self._questions(rows[start:stop], None if own is None else own[start:stop])
+            found, close = self._block(asked, k, limits)
+            if stop - start > 1 and (stop - start) * int(np.bincount(found[0]).max()) > _PAIRS:
+                middle = (start + stop) // 2  # so many ties ask for smaller blocks
+                parts += [(middle, stop), (start, middle)]
+            else:
+                yield start, stop, found, close
+
+    def _questions(self, rows: Vectors, own: Ints | None) -> _Questions:
+        centred, norms = self._centred(rows)
+        scales = 1.0 / np.maximum(norms, 1.0)
+        centred *= (-2.0 * scales)[:, None]
+        factors = np.empty((len(rows), centred.shape[1] + 2), dtype=np.float32)
+        factors[:, :-2] = centred
+        factors[:, -2] = scales
+        factors[:, -1] = -2.0 * self._e * norms * scales
+        return _Questions(factors, norms, scales, np.full(len(rows), -1) if own is None else own)
+
+    def _block(self, asked: _Questions, k: int, limits: Floats | None) -> tuple[Pairs, Pairs]:
+        room, chunk = len(self._norms), STEP
+        while chunk > 1 and room < _CHUNKS_PER_NEIGHBOUR * k * chunk:
+            chunk //= 2
+        slack, uppers = self._slack(asked), np.empty((len(asked.norms), 0), np.float32)
+        found: list[Pairs] = []
+        values: list[NDArray[Any]] = []
+        close: list[Pairs] = []
+        for first in range(0, room, _COLUMNS):
+            columns = slice(first, first + _COLUMNS)
+            tile = asked.factors @ self._matrix[columns].T
+            inside = np.flatnonzero((asked.own >= first) & (asked.own < first + tile.shape[1]))
+            tile[inside, asked.own[inside] - first] = np.inf
+            uppers = np.concatenate([uppers, self._chunk_uppers(tile, asked, columns, chunk)], axis=1)
+            at_most = np.minimum(_kth(uppers, k) + slack, _FAR)
+            found.append(_pairs(tile <= at_most[:, None], first))
+            values.append(tile[found[-1][0], found[-1][1] - first])
+            if limits is not None:
+                close.append(_pairs(tile <= self._bounds(asked, limits[columns]), first))
+        row, slot = _joined(found)
+        if len(found) > 1:  # the bound fell from block to block
+            order = np.argsort(np.concatenate([one[0] for one in found]), kind="stable")
+            still = np.concatenate(values)[order] <= at_most[row]
+            row, slot = row[still], slot[still]
+        return (row, slot), _joined(close)
+
+    def _chunk_uppers(self, tile: NDArray[Any], asked: _Questions, columns: slice, chunk: int) -> NDArray[Any]:
+        """Give an upper bound on the smallest true value of each chunk of slots, [n, chunks]."""
+        # Every so many-th slot makes a chunk: a minimum over the middle axis is one of whole vectors, thus fast.
+        lowest = tile.reshape(len(tile), chunk, -1).min(axis=1)
+        norms = self._norms[columns].reshape(chunk, -1).max(axis=0)
+        both = np.stack([4.0 * self._e * asked.norms * asked.scales, 2.0 * self._e * asked.scales], axis=1)
+        lowest += (both.astype(np.float32) * np.float32(1.0 + 1e-6)) @ np.stack([norms, norms * norms]).astype(
+            np.float32
+        )
+        return np.asarray(lowest)
+
+    def _slack(self, asked: _Questions) -> NDArray[np.float32]:
+        """Give what rounding in float64, which decides in the end, may turn round, [n]."""
+        with np.errstate(over="ignore"):
+            return (_ROUNDING * asked.norms * asked.norms * asked.scales + _TINY).astype(np.float32)
+
+    def _bounds(self, asked: _Questions, limits: Floats) -> NDArray[np.float32]:
+        """Give |x - y|² - |x|² for |x - y| = limit, or a little more, in the scale of the products, [n, columns]."""
+        with np.errstate(over="ignore"):
+            squares = (limits * self._scale) ** 2 * (1.0 + 1e-4) + _TINY
+            own = asked.scales * asked.norms * asked.norms * (1.0 - 1e-6)
+            bounds = np.outer(asked.scales, np.minimum(squares, 1e30)) - own[:, None]
+            bounds[:, limits < 0.0] = -np.inf
+            bounds[:, np.isinf(limits)] = _FAR
+            return np.asarray(np.minimum(bounds, _FAR), dtype=np.float32)
+
+    def _centred(self, rows: Vectors) -> tuple[Floats, Floats]:
+        centred = rows - self._centre
+        centred *= self._scale
+        return centred, np.sqrt(_squares(centred))
+
+
+def distances(left: Vectors, right: Vectors, pairs: Pairs) -> Floats:
+    """Return |x - y| [p] of rows `left[pairs[0]]` and `right[pairs[1]]` in float64, each by its own bits only."""
+    at, to = pairs
+    squares = np.empty(len(at), dtype=np.float64)
+    step = max(1, 32_768 // left.shape[1])  # 256 kB: differences stay in the cache
+    for start in range(0, len(at), step):
+        part = slice(start, start + step)
+        differences = left.take(at[part], axis=0).astype(np.float64)
+        differences -= right.take(to[part], axis=0)
+        differences *= differences
+        np.add.reduce(differences, axis=1, out=squares[part])
+    return np.sqrt(squares)
+
+
+def _kth(values: NDArray[Any], k: int) -> NDArray[Any]:
+    if values.shape[1] < k:
+        return np.full(len(values), _FAR)
+    return np.asarray(np.partition(values, k - 1, axis=1)[:, k - 1])
+
+
+def _pairs(mask: Bools, first: int) -> Pairs:
+    flat = np.flatnonzero(mask)
+    row = flat // mask.shape[1]
+    return row, flat - row * mask.shape[1] + first
+
+
+def _joined(parts: list[Pairs]) -> Pairs:
+    if len(parts) == 1:
+        return parts[0]
+    row = np.concatenate([np.empty(0, np.int64), *(part[0] for part in parts)])
+    order = np.argsort(row, kind="stable")
+    return row[order], np.concatenate([np.empty(0, np.int64), *(part[1] for part in parts)])[order]
+
+
+def _squares(rows: Floats) -> Floats:
+    return np.asarray(np.add.reduce(rows * rows, axis=1), dtype=np.float64)
