@@ -17,7 +17,7 @@ from jamais.detectors.detector import Detector
 from jamais.detectors.ensemble.combining import METHODS, combined
 from jamais.detectors.ensemble.members import Wanted, described, made
 from jamais.detectors.ensemble.record import Labelled, performance
-from jamais.detectors.ensemble.weights import agreement, from_agreement, from_labels
+from jamais.detectors.ensemble.weights import agreement, from_agreement, from_labels, strays
 from jamais.detectors.reasons import Reason
 from jamais.errors import CorruptStateError, NotReadyError, SettingsError
 from jamais.memory.feature_memory import FeatureMemory, RowMemory
@@ -102,7 +102,7 @@ class Ensemble(Detector):
         """
         found = super().explain(X, n_nearest, n_features)
         scores = self._member_scores(self._ready(X))
-        nats = self._nats(scores)
+        nats = _nats(scores, self._fusion().calibrations)
         weights = self._fusion().weights.tolist()
         return [
             replace(
@@ -136,7 +136,7 @@ class Ensemble(Detector):
 
     def _scores(self, rows: Vectors) -> Floats:
         fusion = self._fusion()
-        return combined(self._nats(self._member_scores(rows)), fusion.weights, self.method)
+        return combined(self._heard(rows, fusion.calibrations), fusion.weights, self.method)
 
     def _unseen_scores(self, rows: Vectors) -> Floats:
         """Combine the members' unseen scores; a calibration row is compared with all the others."""
@@ -147,7 +147,7 @@ class Ensemble(Detector):
 
     def _shares(self, rows: Vectors, nearest: Vectors) -> Floats:
         """Mix the members' shares, each as loud as its part in the score."""
-        parts = self._nats(self._member_scores(rows)) * self._fusion().weights
+        parts = self._heard(rows, self._fusion().calibrations) * self._fusion().weights
         mixed = np.zeros(rows.shape)
         for j, one in enumerate(self.detectors.values()):
             shares = one._shares(rows, nearest)
@@ -192,8 +192,10 @@ class Ensemble(Detector):
             scores, calibrations[name], _ = one._calibrations()
             kept.append(calibrations[name].nats_of_kept(scores))
         kept_nats = np.stack(kept, axis=1)
-        agreed = agreement(kept_nats)
-        weights = from_agreement(agreed, len(kept_nats))
+        beyond = self._heard(strays(self.memory.calibration.rows), calibrations)
+        asked = np.concatenate([kept_nats[: len(beyond)], beyond])
+        agreed = agreement(asked)
+        weights = from_agreement(agreed, len(asked))
         labelled = self._labelled(calibrations)
         if self._loaded_weights is not None and self._loaded_weights[0] == now:
             weights = self._loaded_weights[1]
@@ -208,21 +210,23 @@ class Ensemble(Detector):
         abnormal = self.memory.abnormal.rows
         if not len(normal) or not len(abnormal):
             return None
-        scores = self._member_scores(abnormal)
-        heard = [cal.nats(scores[:, j]) for j, cal in enumerate(calibrations.values())]
-        nats = np.concatenate([self._unseen_nats(normal, calibrations), np.stack(heard, axis=1)])
+        nats = np.concatenate([self._unseen_nats(normal, calibrations), self._heard(abnormal, calibrations)])
         return Labelled(nats, np.arange(len(nats)) >= len(normal))
+
+    def _heard(self, rows: Vectors, calibrations: dict[str, Calibration]) -> Floats:
+        """Give each member's nats [n, m] for `rows` [n, width]."""
+        return _nats(self._member_scores(rows), calibrations)
 
     def _member_scores(self, rows: Vectors) -> Floats:
         return np.stack([one._scores(rows) for one in self.detectors.values()], axis=1)
 
-    def _nats(self, scores: Floats) -> Floats:
-        calibrations = self._fusion().calibrations.values()
-        return np.stack([cal.nats(scores[:, j]) for j, cal in enumerate(calibrations)], axis=1)
-
     def _unseen_nats(self, rows: Vectors, calibrations: dict[str, Calibration]) -> Floats:
         members = self.detectors.items()
         return np.stack([calibrations[name].nats_of_kept(one._unseen_scores(rows)) for name, one in members], axis=1)
+
+
+def _nats(scores: Floats, calibrations: dict[str, Calibration]) -> Floats:
+    return np.stack([cal.nats(scores[:, j]) for j, cal in enumerate(calibrations.values())], axis=1)
 
 
 def _member_state(one: Detector) -> StateTree:

@@ -34,7 +34,7 @@ def made(wanted: Iterable[Wanted] | None, common: Mapping[str, Any], memory: Fea
 
 def described(members: Mapping[str, Detector]) -> list[dict[str, Any]]:
     """Say of each member its name, type and settings, as JSON values that `made` understands."""
-    return [{"name": name, "type": _type(one), "settings": one.settings()} for name, one in members.items()]
+    return [{"name": name, "type": registry.name_of(one), "settings": one.settings()} for name, one in members.items()]
 
 
 def _member(wanted: Wanted, common: Mapping[str, Any], memory: FeatureMemory) -> tuple[str, Detector]:
@@ -56,7 +56,7 @@ def _member(wanted: Wanted, common: Mapping[str, Any], memory: FeatureMemory) ->
 def _kind(name: Any) -> type[Any]:
     if name not in KINDS:
         raise SettingsError(f"an ensemble knows {', '.join(KINDS)}, got {name!r}: give the detector itself")
-    return _found(name)
+    return registry.find(name)
 
 
 def _new(kind: type[Any], settings: dict[str, Any], memory: FeatureMemory) -> Detector:
@@ -71,22 +71,3 @@ def _free(name: str, taken: Mapping[str, Detector]) -> str:
         number += 1
         free = f"{name}-{number}"
     return free
-
-
-def _found(name: str) -> type[Any]:
-    from importlib import import_module
-
-    if name in registry.names():
-        return registry.find(name)
-    found: type[Any] = getattr(import_module(f"jamais.detectors.{name}"), _CLASSES[name])
-    return found
-
-
-def _type(one: Detector) -> str:
-    for name, title in _CLASSES.items():
-        if type(one).__name__ == title and type(one).__module__.startswith(f"jamais.detectors.{name}"):
-            return name
-    return registry.name_of(one)
-
-
-_CLASSES = {"knn": "KNN", "lof": "LOF", "iforest": "IForest", "cluster": "Cluster", "reconstruction": "Reconstruction"}

@@ -1,15 +1,28 @@
-"""How much does each detector count? By how far the others agree with it, and by labels where there are any."""
+"""How much does each detector count? As much as any that others agree with; by labels where there are any.
+
+Agreement is asked for on normal rows and on strays beyond them. On normal rows alone, good detectors that look at
+different things agree no more than noise does, and weights by such agreement are worse than none.
+"""
 
 from __future__ import annotations
 
 import numpy as np
 
-from jamais.types import Bools, Floats
+from jamais.types import Bools, Floats, Vectors
 
+N_STRAYS = 300
+_ENOUGH = 0.3  # agreement beyond chance from which on a member counts in full
 _ROUNDS = 20
 _STRENGTH = 1.0  # of the pull towards the weights without labels, in labelled rows
 _GENTLE = 0.01  # keeps a scale finite where labels are told apart without a mistake
 _STEPS = 500
+
+
+def strays(rows: Vectors) -> Vectors:
+    """Make rows that stray from normal `rows` [n, width]: each as far beyond one as another is on its other side."""
+    some = rows[:N_STRAYS].astype(np.float64)
+    largest = float(np.finfo(np.float32).max)
+    return np.clip(2.0 * some - np.roll(some, 1, axis=0), -largest, largest).astype(np.float32)
 
 
 def agreement(nats: Floats) -> Floats:
@@ -34,10 +47,9 @@ def agreement(nats: Floats) -> Floats:
 
 def from_agreement(agreed: Floats, n_rows: int) -> Floats:
     """Turn `agreement` [m] on `n_rows` into weights [m] that add up to 1; what noise may reach counts for nothing."""
-    m = len(agreed)
-    beyond_chance = np.maximum(agreed - 2.0 / np.sqrt(max(n_rows, 1)), 0.0)
+    beyond_chance = np.clip((agreed - 2.0 / np.sqrt(max(n_rows, 1))) / _ENOUGH, 0.0, 1.0)
     total = float(beyond_chance.sum())
-    return beyond_chance / total if total > 0.0 else np.full(m, 1.0 / m)
+    return beyond_chance / total if total > 0.0 else np.full(len(agreed), 1.0 / len(agreed))
 
 
 def from_labels(nats: Floats, abnormal: Bools, prior: Floats) -> Floats:
