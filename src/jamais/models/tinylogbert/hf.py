@@ -1,8 +1,8 @@
 """How does the line encoder look to the Hugging Face library?
 
 `TinyLogBERT` wraps the very same network. It saves and loads with `save_pretrained` and `from_pretrained`, as one
-folder that is replaced whole and verified on loading, and that `AutoTokenizer` and `AutoModel` read too. The
-detectors and the feature memory that seed 000 draws into the folder come with a later issue.
+folder that is replaced whole and verified on loading, and that `AutoTokenizer` and `AutoModel` read too. Detectors and
+the memory of normal features live in `anomaly/`; they are saved, loaded and updated with the model.
 """
 
 from __future__ import annotations
@@ -19,20 +19,29 @@ from torch.nn import functional
 from transformers import AutoConfig, AutoModel, PretrainedConfig, PreTrainedModel
 from transformers.utils.generic import ModelOutput
 
-from jamais.errors import CorruptStateError, ShapeMismatchError
+from jamais.detectors.detector import Detector
+from jamais.errors import CorruptStateError, SettingsError, ShapeMismatchError
+from jamais.memory.incoming import checked_rows
 from jamais.models.tinylogbert import pretrained
+from jamais.models.tinylogbert.anomaly import CONTAMINATION, FIT_MEMORY_SIZE, AnomalyMethods, anomaly_state
+from jamais.models.tinylogbert.anomaly.alone import dropout_off, hidden_alone, masked_losses, pooled
+from jamais.models.tinylogbert.anomaly.state import anomaly_methods_of
 from jamais.models.tinylogbert.encoder import Encoder, EncoderShape, MaskedHead
 from jamais.models.tinylogbert.line_encoder import EncoderSettings, LineEncoder
 from jamais.models.tinylogbert.shown import ARCHITECTURE, MODEL_TYPE, SIZES, model_arrangement
-from jamais.models.tinylogbert.vocabulary import PAD, VAR, Vocabulary
+from jamais.models.tinylogbert.vocabulary import PAD, Vocabulary
 from jamais.persistence.dtypes import AnyArray
 from jamais.persistence.faces.arrangement import Arrangement
 from jamais.persistence.faces.folder.torch_file import array_of, tensor_of
-from jamais.types import StateTree
+from jamais.types import StateTree, Vectors
 
 
 class TinyLogBERTConfig(PretrainedConfig):  # type: ignore[no-untyped-call]
-    """Sizes of a `TinyLogBERT`, under the names of BERT's configuration; the defaults are BERT-mini."""
+    """Sizes of a `TinyLogBERT`, under the names of BERT's configuration; the defaults are BERT-mini.
+
+    `fit_memory_size` is the most normal lines that are remembered (10,000 by default; a new value holds from the next
+    update on), `contamination` the share of them above the threshold.
+    """
 
     model_type = MODEL_TYPE
 
@@ -49,6 +58,8 @@ class TinyLogBERTConfig(PretrainedConfig):  # type: ignore[no-untyped-call]
         initializer_range: float = 0.02,
         pad_token_id: int = PAD,
         known_characters: str = "",
+        fit_memory_size: int = FIT_MEMORY_SIZE,
+        contamination: float = CONTAMINATION,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -63,6 +74,8 @@ class TinyLogBERTConfig(PretrainedConfig):  # type: ignore[no-untyped-call]
         self.layer_norm_eps = layer_norm_eps
         self.initializer_range = initializer_range
         self.known_characters = known_characters
+        self.fit_memory_size = fit_memory_size
+        self.contamination = contamination
 
     def shape(self) -> EncoderShape:
         return EncoderShape(
@@ -79,11 +92,18 @@ class TinyLogBERTConfig(PretrainedConfig):  # type: ignore[no-untyped-call]
 
 @dataclass
 class TinyLogBERTOutput(ModelOutput):
-    """`loss` (scalar, with labels), `logits` [n, length, vocabulary], `features` [n, width]."""
+    """`loss` (scalar, with labels), `logits` [n, length, vocabulary], `features` [n, width] without gradient.
+
+    `anomaly_scores` [n] (float64, higher is more abnormal) and `is_anomaly` [n] are those of the detection method in
+    use. Scores are None while too little is remembered and where nothing is judged (`model.train()`,
+    `training_phase=True`), `is_anomaly` also before the first `fit`.
+    """
 
     loss: Tensor | None = None
     logits: Tensor | None = None
     features: Tensor | None = None
+    anomaly_scores: Tensor | None = None
+    is_anomaly: Tensor | None = None
 
 
 class TinyLogBERT(PreTrainedModel):  # type: ignore[no-untyped-call]
@@ -99,6 +119,7 @@ class TinyLogBERT(PreTrainedModel):  # type: ignore[no-untyped-call]
         super().__init__(config)
         self.encoder = Encoder(config.shape())
         self.vocabulary = vocabulary or Vocabulary.of_bytes()
+        self.anomaly = AnomalyMethods(config.fit_memory_size, config.contamination)
         if len(self.vocabulary) > config.vocab_size:
             raise ShapeMismatchError(
                 f"config.vocab_size is {config.vocab_size}, the vocabulary has {len(self.vocabulary)}: raise vocab_size"
@@ -137,21 +158,54 @@ class TinyLogBERT(PreTrainedModel):  # type: ignore[no-untyped-call]
         labels: Tensor | None = None,
         token_type_ids: Tensor | None = None,
         return_dict: bool | None = None,
+        training_phase: bool = False,
+        update_memory: bool = False,
     ) -> TinyLogBERTOutput | tuple[Tensor, ...]:
-        """Return logits, features and, with `labels` [n, length] (-100 = not asked), the masked loss.
+        """Return logits, features, with `labels` [n, length] (-100 = not asked) the masked loss, and scores.
 
-        Features are the mean over pieces that carry text, and are always taken with dropout off.
-        `token_type_ids` are accepted and ignored: there is one type.
+        Features are the mean over pieces that carry text, always with dropout off; unless the model is in training
+        mode, their bits and those of the scores depend on the line alone. With `training_phase` nothing is judged;
+        with `update_memory` as well the lines are remembered as normal. `token_type_ids` are ignored.
         """
+        if update_memory and not training_phase:
+            raise SettingsError(
+                "update_memory=True goes with training_phase=True: judging lines never changes what is remembered"
+            )
         real = (input_ids != PAD) if attention_mask is None else attention_mask.bool()
-        hidden = self.encoder(input_ids, real)
+        alone = not self.training or update_memory
+        hidden, features = hidden_alone(self.encoder, input_ids, real) if alone else (None, None)
+        if hidden is None or self.training or torch.is_grad_enabled():
+            hidden = self.encoder(input_ids, real)
+        if features is None:
+            features = self._calm(input_ids, real)
         logits = self.encoder.guess(hidden)
         loss = None
         if labels is not None:
             loss = functional.cross_entropy(logits.flatten(0, 1), labels.flatten())
-        features = _pooled(self._calm(input_ids, real) if self.training else hidden, input_ids, real)
         output = TinyLogBERTOutput(loss=loss, logits=logits, features=features)
+        if update_memory:
+            losses = masked_losses(self.encoder, input_ids, real)
+            self.anomaly.learn(_rows(features), losses, self.config.fit_memory_size)
+        elif not (self.training or training_phase):
+            self._judge(output, input_ids, real)
         return output.to_tuple() if return_dict is False else output
+
+    @property
+    def anomaly_methods(self) -> dict[str, Detector]:
+        """The detectors by method: knn, cluster, lof, iforest, reconstruction. They share one memory."""
+        return self.anomaly.detectors
+
+    def set_detection_method(self, method: str) -> None:
+        """Judge lines by one of `anomaly_methods` from now on, or by all together: `ensemble`. Nothing is refitted."""
+        self.anomaly.use(method)
+
+    def remember_abnormal(
+        self, input_ids: Tensor, attention_mask: Tensor | None = None, token_type_ids: Tensor | None = None
+    ) -> None:
+        """Remember a few typical abnormal lines, never as normal: they sharpen the boundary of every method."""
+        real = (input_ids != PAD) if attention_mask is None else attention_mask.bool()
+        features = hidden_alone(self.encoder, input_ids, real)[1]
+        self.anomaly.learn_abnormal(_rows(features), masked_losses(self.encoder, input_ids, real))
 
     def save_pretrained(  # type: ignore[override]  # the seed's signature
         self, save_directory: str | PathLike[str], save_config: bool = True, **kwargs: Any
@@ -168,7 +222,8 @@ class TinyLogBERT(PreTrainedModel):  # type: ignore[no-untyped-call]
             config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
             known = [name for name in self.state_dict() if name in arrays]  # the files have an order of their own
             weights = {name: arrays[name] for name in [*known, *sorted(arrays.keys() - set(known))]}
-            return {"config": config, "model": weights, "tokens": list(self.vocabulary.tokens)}
+            tokens = list(self.vocabulary.tokens)
+            return {"config": config, "model": weights, "tokens": tokens, "anomaly": anomaly_state(self.anomaly)}
 
         pretrained.save(save_directory, super().save_pretrained, state_of, kwargs, save_config=save_config)
         if push is not None:
@@ -184,9 +239,10 @@ class TinyLogBERT(PreTrainedModel):  # type: ignore[no-untyped-call]
         without a manifest, as other programs write it, is a warning.
         """
         name, read = pretrained_model_name_or_path, super().from_pretrained
-        loaded, tokens = pretrained.load(name, kwargs, lambda: read(str(name), *model_args, **kwargs))
+        loaded, found = pretrained.load(name, kwargs, lambda: read(str(name), *model_args, **kwargs))
         model = loaded[0] if isinstance(loaded, tuple) else loaded
-        model.vocabulary = Vocabulary(tokens, model.config.known_characters)
+        model.vocabulary = Vocabulary(found.tokens, model.config.known_characters)
+        model._remember(found.anomaly, found.features)
         return loaded
 
     def to_state(self) -> StateTree:
@@ -198,6 +254,7 @@ class TinyLogBERT(PreTrainedModel):  # type: ignore[no-untyped-call]
             "config": dict(sorted({**config, **known}.items())),
             "model": _copies(self.state_dict()),
             "tokens": list(self.vocabulary.tokens),
+            "anomaly": anomaly_state(self.anomaly),
         }
 
     @classmethod
@@ -214,6 +271,7 @@ class TinyLogBERT(PreTrainedModel):  # type: ignore[no-untyped-call]
             raise CorruptStateError(f"not the state of a TinyLogBERT ({error}): load another version") from None
         model.tie_weights()
         model.train(False)
+        model._remember(tree.get("anomaly"), pretrained.features_of(tree))
         return model
 
     @classmethod
@@ -224,13 +282,26 @@ class TinyLogBERT(PreTrainedModel):  # type: ignore[no-untyped-call]
     def get_input_embeddings(self) -> nn.Module:
         return self.encoder.words
 
+    def _judge(self, output: TinyLogBERTOutput, ids: Tensor, real: Tensor) -> None:
+        if output.features is None or not len(self.anomaly.memory):
+            return
+        losses = masked_losses(self.encoder, ids, real) if self.anomaly.wants_losses else None
+        verdict = self.anomaly.judge(_rows(output.features), losses)
+        if verdict is not None:
+            output.anomaly_scores = torch.from_numpy(verdict.scores).to(ids.device)
+        if verdict is not None and verdict.abnormal is not None:
+            output.is_anomaly = torch.from_numpy(verdict.abnormal).to(ids.device)
+
     def _calm(self, ids: Tensor, real: Tensor) -> Tensor:
-        self.encoder.eval()
-        try:
-            with torch.no_grad():
-                return self.encoder(ids, real)  # type: ignore[no-any-return]
-        finally:
-            self.encoder.train()
+        with torch.no_grad(), dropout_off(self.encoder):
+            return pooled(self.encoder(ids, real), ids, real)
+
+    def _remember(self, anomaly: StateTree | None, features: list[AnyArray]) -> None:
+        """Take over memory and detectors from a state, or from the feature files of another program."""
+        if anomaly is not None:
+            self.anomaly = anomaly_methods_of(anomaly, self.config.hidden_size)
+        elif features:
+            self.anomaly.adopt(features)
 
     def _init_weights(self, module: nn.Module) -> None:
         super()._init_weights(module)  # type: ignore[no-untyped-call]
@@ -238,12 +309,9 @@ class TinyLogBERT(PreTrainedModel):  # type: ignore[no-untyped-call]
             nn.init.zeros_(module.bias)
 
 
-def _pooled(hidden: Tensor, ids: Tensor, real: Tensor) -> Tensor:
-    """Average [n, length, width] over pieces that carry text, or over all real ones where none does."""
-    carries = real & (ids >= VAR)
-    carries = torch.where(carries.any(1, keepdim=True), carries, real)
-    weights = carries.to(hidden.dtype)
-    return torch.einsum("nlw,nl->nw", hidden, weights) / weights.sum(1, keepdim=True).clamp(min=1)
+def _rows(features: Tensor) -> Vectors:
+    """Copy features [n, width] as the finite float32 that a memory holds; raise `InputError` for others."""
+    return checked_rows(features, None, "TinyLogBERT")
 
 
 def _copies(tensors: dict[str, Tensor]) -> dict[str, AnyArray]:

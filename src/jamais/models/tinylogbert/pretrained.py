@@ -10,6 +10,7 @@ import json
 import os
 import re
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -20,6 +21,7 @@ from jamais.persistence import files, json_text
 from jamais.persistence.dtypes import AnyArray
 from jamais.persistence.faces.folder import open_sealed, replacing_folder, steady, warn_unsealed
 from jamais.persistence.faces.folder.array_files import unsealed_arrays
+from jamais.persistence.faces.folder.placing import at
 from jamais.persistence.faces.folder.tokenizer_files import MAX_BYTES, TOKENIZER, VOCABULARY, tokens_of
 from jamais.persistence.faces.folder.torch_file import check_torch, write_torch
 from jamais.persistence.tree import below
@@ -71,29 +73,57 @@ def hub_words(options: dict[str, Any], folder: str | os.PathLike[str]) -> dict[s
     return {"repo_id": Path(folder).name, **shared, **words}
 
 
-def load(name: str | os.PathLike[str], options: Mapping[str, Any], read: Callable[[], Any]) -> tuple[Any, list[str]]:
-    """Give what the library's `read()` loads, and the vocabulary; verify a folder on this machine before.
+@dataclass(frozen=True)
+class Beside:
+    """What a folder holds beside configuration and weights."""
+
+    tokens: list[str]
+    anomaly: StateTree | None = None
+    """The state of memory and detectors."""
+    features: list[AnyArray] = field(default_factory=list)
+    """The features [m, width] in a folder that another program wrote."""
+
+
+def load(name: str | os.PathLike[str], options: Mapping[str, Any], read: Callable[[], Any]) -> tuple[Any, Beside]:
+    """Give what the library's `read()` loads, and what lies beside; verify a folder on this machine before.
 
     Raises CorruptStateError naming files and tensors that are not what was written.
     """
     folder = Path(name, options.get("subfolder") or "")
     if not folder.is_dir():
-        return read(), _tokens(lambda file: _from_hub(str(name), file, options), str(name))
+        return read(), Beside(_tokens(lambda file: _from_hub(str(name), file, options), str(name)))
 
-    def verified() -> tuple[Any, list[str]]:
+    def verified() -> tuple[Any, Beside]:
         sealed = open_sealed(folder, links=True)  # the cache of the Hub is made of links
         if sealed is None:
             warn_unsealed(folder)
             _check_pickles(folder)
-            return read(), _tokens(lambda file: folder / file, str(folder))
-        tokens = sealed.check()
+            tokens = _tokens(lambda file: folder / file, str(folder))
+            return read(), Beside(tokens, features=_unsealed_features(folder))
+        tree = sealed.state(accept_edits=False)
+        seal = sealed.manifest.tokenizer
+        tokens = at(tree, seal.tokens) if seal else _tokens(lambda file: folder / file, str(folder))
         loaded = read()
         again = open_sealed(folder, links=True)
         if again is None or again.manifest.generation != sealed.manifest.generation:
             raise CorruptStateError(f"{folder}: was replaced while it was read: load it again")
-        return loaded, tokens or _tokens(lambda file: folder / file, str(folder))
+        return loaded, Beside(tokens, tree.get("anomaly"))
 
     return steady(folder, verified)
+
+
+def features_of(tree: StateTree) -> list[AnyArray]:
+    """Give the features in the state of a folder that another program wrote."""
+    found: dict[str, Any] = tree.get("detectors", {})
+    return [one["features"] for one in found.values() if len(one.get("features", ()))] if found else []
+
+
+def _unsealed_features(folder: Path) -> list[AnyArray]:
+    """Read plain numbers of *_features.npy; a pickle is refused by its header."""
+    if not (folder / "detectors").is_dir():
+        return []
+    found = (unsealed_arrays(path)[""] for path in sorted((folder / "detectors").glob("*_features.npy")))
+    return [features for features in found if len(features)]
 
 
 def _written(folder: Path) -> tuple[dict[str, AnyArray], dict[str, tuple[str, str]]]:

@@ -51,12 +51,31 @@ def model_arrangement(tree: StateTree, parts: Mapping[str, str] | None = None) -
     """Show the state of a `TinyLogBERT`; `parts` {} leaves config.json out."""
     config = tree["config"]
     vocabulary = Vocabulary(tree["tokens"], config["known_characters"])
+    anomaly = tree.get("anomaly", {})
     return Arrangement(
         weights=Weights("/model"),
-        parts={"config.json": "/config"} if parts is None else parts,
+        parts={**({"config.json": "/config"} if parts is None else parts), **_detector_parts(anomaly)},
+        arrays=_feature_files(anomaly),
         derived=tokenizer_texts(vocabulary, config["max_position_embeddings"]),
         tokens=vocabulary.tokens,
     )
+
+
+def _detector_parts(anomaly: StateTree) -> dict[str, str]:
+    if not anomaly:
+        return {}
+    return {
+        "detectors/detector_config.json": "/anomaly/config",
+        "detectors/ensemble_performance.json": "/anomaly/ensemble",
+        **{f"detectors/{name}_params.json": f"/anomaly/detectors/{name}" for name in anomaly["detectors"]},
+    }
+
+
+def _feature_files(anomaly: StateTree) -> dict[str, str]:
+    """Show the rows of the memory as the features of each detector: they share it, so one file holds them all."""
+    if not anomaly or not len(anomaly["memory"]["normal"]["rows"]):
+        return {}
+    return {f"detectors/{name}_features.npy": "/anomaly/memory/normal/rows" for name in anomaly["detectors"]}
 
 
 def encoder_config(settings: dict[str, Any], vocabulary: Vocabulary) -> dict[str, Any]:
