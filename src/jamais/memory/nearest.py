@@ -6,18 +6,26 @@ directly as |x - y| in float64. An exact repeat has distance 0, and a row's answ
 
 from __future__ import annotations
 
+from math import isqrt
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from jamais.memory.search.cells import FEWEST, Cells, worthwhile
+from jamais.memory.search.columns import Asked, Columns
+from jamais.memory.search.exact import decide, squared_differences
+from jamais.memory.search.sieve import CrowdedError, Sieve
 from jamais.types import Floats, Ints
 
-_TILE = 4_000_000  # entries of one distance tile: 16 MB in float32
-_PAIRS = 1_000_000  # numbers of one block of direct differences: 8 MB
-_CHUNK = 64  # columns per chunk minimum, and the padding of the columns
-_LARGEST_SQUARE = 1e30  # squared norms above would overflow float32 products
+__all__ = ["NearestRows", "smallest_gaps", "squared_differences"]
+
+_QUERIES = 1_024  # asked at once
+_ROWS = 2_048  # of one tile: with the queries 8 MB, which stay in the cache
 _MANY = 32  # candidates beyond 4 k before float64 products narrow them down
+_DIRECT = 30  # a direct difference costs as much as so many float64 products,
+_MAKING = 100  # and to bring the rows into float64 as much as so many queries
+_CELL_QUERIES = 4_096  # asked at once of cells
 
 
 class NearestRows:
@@ -25,11 +33,12 @@ class NearestRows:
 
     def __init__(self, rows: NDArray[Any]) -> None:
         self._rows = rows
-        self._centre = rows.mean(axis=0, dtype=np.float64) if len(rows) else np.zeros(rows.shape[1])
-        centred = rows - self._centre
-        norms = _squares(centred)
-        self._fits_float32 = bool(len(rows) == 0 or norms.max() < _LARGEST_SQUARE)
-        self._tiles = _Tiles(centred, norms, np.float32 if self._fits_float32 else np.float64)
+        centre = rows.mean(axis=0, dtype=np.float64) if len(rows) else np.zeros(rows.shape[1])
+        self._columns = Columns.of(rows, centre.astype(rows.dtype))
+        self._cells: Cells | None = None
+        self._n_asked = 0
+        self._can_have_cells = len(rows) >= FEWEST and self._columns.dtype is np.float32
+        self._tried = not self._can_have_cells
 
     def __len__(self) -> int:
         return len(self._rows)
@@ -37,7 +46,7 @@ class NearestRows:
     @property
     def n_bytes(self) -> int:
         """Bytes held beside the rows."""
-        return self._tiles.n_bytes
+        return self._columns.n_bytes + (0 if self._cells is None else self._cells.n_bytes)
 
     def nearest(self, queries: NDArray[Any], k: int) -> tuple[Floats, Ints]:
         """Return distances [n, k] rising and slots [n, k] of the k nearest rows; ties go to the lower slot.
@@ -47,85 +56,81 @@ class NearestRows:
         k = min(k, len(self))
         distances = np.empty((len(queries), k), dtype=np.float64)
         slots = np.empty((len(queries), k), dtype=np.int64)
-        step = max(1, min(1024, _TILE // max(1, len(self))))
+        self._prepare(len(queries))
+        step = _QUERIES if self._cells is None else _CELL_QUERIES
         for start in range(0, len(queries) if k else 0, step):
             part = slice(start, start + step)
-            distances[part], slots[part] = self._tile(queries[part], k)
+            self._answer(queries[part], k, distances[part], slots[part])
         return distances, slots
 
-    def _tile(self, queries: NDArray[Any], k: int) -> tuple[Floats, Ints]:
-        centred = queries - self._centre
-        norms = _squares(centred)
-        narrow = np.flatnonzero((norms < _LARGEST_SQUARE) | (not self._fits_float32))
-        query, slot = self._tiles.candidates(centred[narrow], norms[narrow], k)
-        query = narrow[query]
-        wide = np.bincount(query, minlength=len(queries)) > 4 * k + _MANY
-        wide[np.delete(np.arange(len(queries)), narrow)] = True
-        if wide.any() and self._fits_float32:
-            again = np.flatnonzero(wide)
-            rows = self._rows - self._centre  # rarely needed: made anew rather than kept
-            more, more_slots = _Tiles(rows, _squares(rows), np.float64).candidates(centred[again], norms[again], k)
-            settled = ~wide[query]
-            query = np.concatenate([query[settled], again[more]])
-            slot = np.concatenate([slot[settled], more_slots])
-        return self._decide(queries, query, slot, k)
+    def _answer(self, queries: NDArray[Any], k: int, distances: Floats, slots: Ints) -> None:
+        """Fill `distances` and `slots` [n, k], in halves where too many rows are candidates at once."""
+        try:
+            query, slot = self._candidates(queries, k)
+        except CrowdedError:
+            half = len(queries) // 2
+            for part in (slice(half), slice(half, None)):
+                self._answer(queries[part], k, distances[part], slots[part])
+        else:
+            distances[:], slots[:] = decide(queries, self._rows, query, slot, k)
 
-    def _decide(self, queries: NDArray[Any], query: Ints, slot: Ints, k: int) -> tuple[Floats, Ints]:
-        """Compute the candidates' distances directly and keep the k smallest of each query."""
-        squares = np.empty(len(query), dtype=np.float64)
-        step = max(1, _PAIRS // max(1, self._rows.shape[1]))
-        for start in range(0, len(query), step):
-            part = slice(start, start + step)
-            squares[part] = squared_differences(queries[query[part]], self._rows[slot[part]])
-        order = np.lexsort((slot, squares, query))
-        n_each = np.bincount(query, minlength=len(queries))
-        best = order[(np.cumsum(n_each) - n_each)[:, None] + np.arange(k)]
-        return np.sqrt(squares[best]), slot[best]
+    def _prepare(self, n: int) -> None:
+        """Find out once whether cells help, when as much has been asked as that costs."""
+        self._n_asked += n
+        if not self._tried and self._n_asked >= 2 * isqrt(len(self)):
+            self._tried = True
+            if worthwhile(self._columns, 2 * isqrt(len(self))):
+                self._cells = Cells.of(self._rows, self._columns, 2 * isqrt(len(self)))
 
+    def _candidates(self, queries: NDArray[Any], k: int) -> tuple[Ints, Ints]:
+        """Return sorted (query, slot) pairs among which are the k nearest of every query."""
+        asked = self._columns.ask(queries)
+        carried = self._columns.carries(asked)
+        if not carried.all():
+            return self._apart(queries, carried, k)
+        if self._cells is None:
+            try:
+                query, slot = _sifted(self._columns, asked, k)
+            except CrowdedError:
+                if not self._can_have_cells:
+                    raise
+            else:
+                wide = np.bincount(query, minlength=len(queries)) > 4 * k + _MANY
+                if not wide.any():
+                    return query, slot
+                if wide.mean() < 0.5 or not self._can_have_cells:
+                    return self._again(queries, query, slot, wide, k)
+            # Crowds of near-duplicates, which products about one centre cannot tell apart.
+            self._cells = Cells.of(self._rows, self._columns, min(max(8, isqrt(len(self)) // 4), 32))
+        return self._cells.candidates(queries, k)
 
-class _Tiles:
-    """Squared distances by matrix products in one precision, with a bound on their rounding error.
+    def _apart(self, queries: NDArray[Any], carried: NDArray[np.bool_], k: int) -> tuple[Ints, Ints]:
+        """Ask in float64 for queries that float32 cannot carry."""
+        parts: list[tuple[Ints, Ints]] = []
+        near, far = np.flatnonzero(carried), np.flatnonzero(~carried)
+        if len(near):
+            query, slot = self._candidates(queries[near], k)
+            parts.append((near[query], slot))
+        query, slot = self._in_float64(queries[far], k)
+        parts.append((far[query], slot))
+        return _merged(parts, len(self))
 
-    With e = (width + 16) x unit roundoff, |computed - true| <= e (|x|² + |y|²). The query's own |x|² is left
-    out of all sums: it does not change who is nearest.
-    """
+    def _again(
+        self, queries: NDArray[Any], query: Ints, slot: Ints, wide: NDArray[np.bool_], k: int
+    ) -> tuple[Ints, Ints]:
+        """Ask in float64 for queries with many candidates, if that is cheaper than to look at them all."""
+        n_wide = int(wide.sum())
+        settled = ~wide[query]
+        if self._columns.dtype is not np.float32 or (~settled).sum() * _DIRECT < (n_wide + _MAKING) * len(self):
+            return query, slot
+        again = np.flatnonzero(wide)
+        more, more_slots = self._in_float64(queries[again], k)
+        return _merged([(query[settled], slot[settled]), (again[more], more_slots)], len(self))
 
-    def __init__(self, centred: Floats, norms: Floats, dtype: type[np.floating[Any]]) -> None:
-        m, width = centred.shape
-        room = -(-m // _CHUNK) * _CHUNK
-        self._m = m
-        self._e = (width + 16) * float(np.finfo(dtype).eps) / 2
-        self._columns = np.zeros((room, width), dtype=dtype)
-        self._columns[:m] = centred
-        self._upper_norms = np.full(room, np.inf, dtype=dtype)  # padding is never near
-        self._upper_norms[:m] = (1 + self._e) * norms
-        self._slack = np.zeros(room, dtype=dtype)
-        self._slack[:m] = 2 * self._e * norms
-
-    @property
-    def n_bytes(self) -> int:
-        return self._columns.nbytes + self._upper_norms.nbytes + self._slack.nbytes
-
-    def candidates(self, centred: Floats, norms: Floats, k: int) -> tuple[Ints, Ints]:
-        """Return (query, slot) pairs, sorted, among which are the k nearest of every query."""
-        upper = (-2 * centred).astype(self._columns.dtype) @ self._columns.T
-        upper += self._upper_norms
-        chunk = _CHUNK
-        while chunk > 1 and self._m < 4 * k * chunk:
-            chunk //= 4
-        cut = upper.reshape(len(centred), -1, chunk)
-        slack = self._slack.reshape(-1, chunk)
-        minima = cut.min(axis=2)
-        # The k-th smallest minimum of chunks bounds the k-th smallest entry from above.
-        limit = np.partition(minima, k - 1, axis=1)[:, k - 1] + (2 * self._e * norms).astype(upper.dtype)
-        query, piece = np.nonzero(minima <= limit[:, None] + slack.max(axis=1))
-        row, column = np.nonzero(cut[query, piece] <= limit[query, None] + slack[piece])
-        return query[row], piece[row] * chunk + column
-
-
-def squared_differences(left: NDArray[Any], right: NDArray[Any]) -> Floats:
-    """Return |x - y|² row by row, [n], in float64; each row is summed in the same order whatever n is."""
-    return _squares(np.subtract(left, right, dtype=np.float64))
+    def _in_float64(self, queries: NDArray[Any], k: int) -> tuple[Ints, Ints]:
+        columns = Columns(self._columns.centre, np.float64, self._rows.shape[1])
+        columns.fill(self._rows)  # rarely needed: made anew rather than kept
+        return _sifted(columns, columns.ask(queries), k)
 
 
 def smallest_gaps(rows: NDArray[Any]) -> Floats:
@@ -134,5 +139,16 @@ def smallest_gaps(rows: NDArray[Any]) -> Floats:
     return distances[:, 1]
 
 
-def _squares(rows: Floats) -> Floats:
-    return np.asarray(np.add.reduce(rows * rows, axis=1), dtype=np.float64)
+def _sifted(columns: Columns, asked: Asked, k: int) -> tuple[Ints, Ints]:
+    n, m = len(asked.low), len(columns.table)
+    sieve = Sieve(n, k, columns)
+    step = max(_ROWS, 4 * k, _ROWS * _QUERIES // max(1, 16 * n))
+    for start in range(0, m, step):
+        sieve.see(slice(start, min(start + step, m)), asked)
+    return sieve.pairs(m)
+
+
+def _merged(parts: list[tuple[Ints, Ints]], m: int) -> tuple[Ints, Ints]:
+    keys = np.concatenate([query * m + slot for query, slot in parts])
+    keys.sort()
+    return np.divmod(keys, m)

@@ -1,0 +1,1 @@
+"""How are the nearest rows found: by matrix products that bound their own error, in cells, on a device?"""

@@ -1,0 +1,93 @@
+"""How far are many rows from many others, up to a bound that is known?
+
+Squared distances by matrix products of rows about a common centre. With u the unit roundoff and e = (width + 64) u,
+
+    low <= |x - y|² <= high,   low = p + (1 - 2e) |x|²,   high = p + 4e |y|² + (1 + 2e) |x|²,
+
+where p is the computed product of (-2 x, 1) and (y, (1 - 2e) |y|²): its error is at most e (|x|² + 2 |y|²), in any
+order of summation, and the bound leaves room for the few roundings around it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+_SMALLEST, _LARGEST = 1e-12, 1e30  # squared norms that float32 products can carry; beyond, float64 does
+_TINY = 1e-34  # what float32 products of tiny numbers may lose by underflow
+_BLOCK = 4_096  # rows brought about their centre at once
+
+Numbers = NDArray[Any]
+"""float32 or float64."""
+
+
+@dataclass(frozen=True)
+class Asked:
+    """Queries about a centre: (-2 x, 1) [n, width + 1], and what brings a product to the bounds of a distance, [n]."""
+
+    factors: Numbers
+    low: Numbers
+    high: Numbers
+
+
+class Columns:
+    """Rows [m, width] about a centre, with their squared norms as one more column."""
+
+    def __init__(self, centre: Numbers, dtype: type[np.floating[Any]], width: int) -> None:
+        self.centre = centre
+        self.dtype = dtype
+        self.unit = float(np.finfo(dtype).eps) / 2
+        self.e = (width + 64) * self.unit
+        self.table: Numbers = np.empty((0, width + 1), dtype=dtype)
+        self.slack: Numbers = np.empty(0, dtype=dtype)
+
+    @classmethod
+    def of(cls, rows: Numbers, centre: Numbers) -> Columns:
+        """Bring `rows` about `centre` in float32, or in float64 if float32 cannot carry their squares."""
+        found = cls(centre, np.float32, rows.shape[1])
+        largest = found.fill(rows)
+        if len(rows) and not (largest == 0.0 or _SMALLEST < largest < _LARGEST):
+            found = cls(centre, np.float64, rows.shape[1])
+            found.fill(rows)
+        return found
+
+    def fill(self, rows: Numbers) -> float:
+        """Take `rows` [m, width]; return the largest squared norm."""
+        m, width = rows.shape
+        self.table = np.empty((m, width + 1), dtype=self.dtype)
+        self.slack = np.empty(m, dtype=self.dtype)
+        for start in range(0, m, _BLOCK):
+            part = slice(start, start + _BLOCK)
+            self.put(rows[part], self.table[part], self.slack[part])
+        return float(self.slack.max(initial=0.0)) / (4 * self.e)
+
+    def put(self, rows: Numbers, table: Numbers, slack: Numbers, centres: Numbers | None = None) -> None:
+        """Write `rows` [n, width] into `table` [n, width + 1] and `slack` [n], each about its own centre if given."""
+        with np.errstate(over="ignore"):  # found out by `of`
+            np.subtract(rows, self.centre if centres is None else centres, out=table[:, :-1], casting="same_kind")
+            norms = np.add.reduce(table[:, :-1] * table[:, :-1], axis=1)  # pairwise, so with a few roundings only
+            np.multiply(norms, 1 - 2 * self.e, out=table[:, -1], casting="same_kind")
+            np.multiply(norms, 4 * self.e, out=slack, casting="same_kind")
+
+    def ask(self, queries: Numbers, centre: Numbers | None = None) -> Asked:
+        """Bring `queries` [n, width] about the centre, or about that of a part of the rows."""
+        factors = np.empty((len(queries), queries.shape[1] + 1), dtype=self.dtype)
+        with np.errstate(over="ignore"):  # `carries` says so
+            np.subtract(queries, self.centre if centre is None else centre, out=factors[:, :-1], casting="same_kind")
+            norms = np.einsum("ij,ij->i", factors[:, :-1], factors[:, :-1])  # in any order: the bound allows it here
+            factors[:, :-1] *= -2.0
+        factors[:, -1] = 1.0
+        lost = self.dtype(_TINY)
+        low, high = norms * self.dtype(1 - 2 * self.e) - lost, norms * self.dtype(1 + 2 * self.e) + lost
+        return Asked(factors, low, high)
+
+    def carries(self, asked: Asked) -> NDArray[np.bool_]:
+        """Say [n] which queries do not overflow."""
+        return np.asarray(asked.high < _LARGEST if self.dtype is np.float32 else np.isfinite(asked.high))
+
+    @property
+    def n_bytes(self) -> int:
+        return int(self.table.nbytes + self.slack.nbytes)
