@@ -199,9 +199,7 @@ class Books(ABC):
         """Raise what `merge` would raise, and change nothing."""
         if not isinstance(other, type(self)):
             raise InputError(f"{self.name} merges with its own kind, got {type(other).__name__}: add its rows instead")
-        if other.width is not None:
-            self._check_width(other.rows)
-            self._check_digest(other.encoder_digest)
+        self._check_same(other)
 
     def merge(self, other: Self) -> Ints:
         """Take in all that `other` remembers; return the ids [len(other)] here, -1 for none. `other` stays as it is.
@@ -212,17 +210,26 @@ class Books(ABC):
         if not len(other):
             return np.empty(0, dtype=np.int64)
         order = other._in_order()
-        batch = other._kept.take(order)
-        codes = np.array([self._source_code(name) for name in other._source_names])
-        batch.source_codes = codes[batch.source_codes]
-        batch.ids[:] = -1
-        self.encoder_digest = self.encoder_digest or other.encoder_digest
-        self._begin(batch)
+        batch = self._copied(other, order)
         n_seen = self.n_seen + other.n_seen
         given = np.empty(len(order), dtype=np.int64)
         given[order] = self._merge_in(other, batch)
         self.n_seen = n_seen
         return given
+
+    def take_over(self, other: Books, ids: Sequence[int] | Ints) -> Ints:
+        """Add the exemplars [n] that have these ids in `other`, which may follow another policy; return ids [n] here.
+
+        Counts, dates and sources come along. Raise as `add` does, and `InputError` on an id that `other` lacks.
+        """
+        wanted = np.asarray(ids, dtype=np.int64).ravel()
+        missing = np.setdiff1d(wanted, other.ids)
+        if len(missing):
+            raise InputError(f"no rows with ids {missing[:5].tolist()}: {len(other)} are kept, see `ids`")
+        self._check_same(other)
+        batch = self._copied(other, other._slots_of(wanted))
+        self.n_seen += int(batch.counts.sum())
+        return self._take_in(batch) if batch.size else batch.ids
 
     def state_dict(self) -> StateTree:
         """Return all that is needed to go on exactly."""
@@ -266,6 +273,22 @@ class Books(ABC):
         kept.check(self._next_id, len(self._source_names))
         self._replace(kept)
         self._load_own(tree)
+
+    def _check_same(self, other: Books) -> None:
+        """Raise where the rows of `other` are none that could be added here."""
+        if other.width is not None:
+            self._check_width(other.rows)
+            self._check_digest(other.encoder_digest)
+
+    def _copied(self, other: Books, slots: Ints) -> Exemplars:
+        """Copy rows and books of `other` to be taken in here, and take over its encoder."""
+        batch = other._kept.take(slots)
+        codes = np.array([self._source_code(name) for name in other._source_names])
+        batch.source_codes = codes[batch.source_codes]
+        batch.ids[:] = -1
+        self.encoder_digest = self.encoder_digest or other.encoder_digest
+        self._begin(batch)
+        return batch
 
     def _begin(self, batch: Exemplars) -> None:
         """Become a memory of rows of this width, if these are the first."""
