@@ -349,3 +349,55 @@ def _quantile(values: list[float], share: float) -> float:
     low = math.floor(place)
     high = min(low + 1, len(ordered) - 1)
     return ordered[low] + (place - low) * (ordered[high] - ordered[low])
+
+
+def mean_search(n: int) -> float:
+    """The mean path length of an unsuccessful search in a binary tree of n rows, with the paper's harmonic numbers."""
+    if n <= 2:
+        return float(max(0, n - 1))
+    return 2 * (math.log(n - 1) + 0.5772156649015329) - 2 * (n - 1) / n
+
+
+@dataclass
+class Cut:
+    """A node of an isolation tree, or a leaf if it has no sides."""
+
+    rows: list[Sequence[float]]
+    weights: dict[int, float] | None = None
+    threshold: float = 0.0
+    sides: tuple[Cut, Cut] | None = None
+
+    def path(self, row: Sequence[float]) -> float:
+        if self.sides is None or self.weights is None:
+            return mean_search(len(self.rows))
+        return 1 + self.sides[falls(row, self.weights, self.threshold)].path(row)
+
+
+def falls(row: Sequence[float], weights: dict[int, float], threshold: float) -> bool:
+    return sum(weight * float(row[column]) for column, weight in weights.items()) > threshold
+
+
+def cuts(
+    rows: Sequence[Sequence[float]],
+    columns: Sequence[Sequence[int]],
+    weights: Sequence[Sequence[float]],
+    thresholds: Sequence[float],
+    node: int = 0,
+) -> Cut:
+    """Send the sampled rows down a heap of splits: node i has children 2i+1 and 2i+2, no split is infinite."""
+    here = list(rows)
+    if node >= len(thresholds) or math.isinf(thresholds[node]):
+        return Cut(here)
+    of_column = {int(c): float(w) for c, w in zip(columns[node], weights[node], strict=True)}
+    split = float(thresholds[node])
+    low, high = (
+        cuts([r for r in here if falls(r, of_column, split) == side], columns, weights, thresholds, 2 * node + 1 + side)
+        for side in (False, True)
+    )
+    return Cut(here, of_column, split, (low, high))
+
+
+def isolation_score(row: Sequence[float], trees: Sequence[Cut], n_sampled: int) -> float:
+    """2^(-mean path / expected path)."""
+    mean = sum(tree.path(row) for tree in trees) / len(trees)
+    return float(2 ** (-mean / mean_search(n_sampled)))
