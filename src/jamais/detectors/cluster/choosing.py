@@ -18,8 +18,8 @@ MOST = 16
 be normal, and far worse where outliers come in groups: these get clusters of their own.)"""
 _SAMPLE = 2_000  # rows that are looked at to choose
 _PENALTY = 1.5  # per parameter
-_PRIOR = 1.0  # rows' worth of the floor in every spread
-_FLOOR = 0.01  # of the variance within the fine clusters: tighter ones gain nothing
+_PRIOR = 1.0  # rows' worth of the variance within the fine clusters in every spread: few rows promise nothing
+_SMALLEST = 1e-4  # of the whole variance, where the fine clusters are repeats and have none
 
 
 def chosen_centres(rows: Vectors, weights: Floats, rng: np.random.Generator, most: int = MOST) -> Vectors:
@@ -41,7 +41,7 @@ class _Mixture:
         within = float(squares.sum()) / self._whole / squares.shape[1]
         centre = (mass @ means) / self._whole
         between = float((mass @ (means - centre) ** 2).mean()) / self._whole
-        self._floor = max(_FLOOR * within, 1e-4 * (within + between), 1e-300)
+        self._typical = max(within, _SMALLEST * (within + between), 1e-300)
         self.costs = self._cost(mass, squares)
 
     @classmethod
@@ -95,7 +95,7 @@ class _Mixture:
 
     def _cost(self, mass: Floats, squares: Floats) -> Floats:
         """Return -log likelihood of each cluster with its share, and the price of its parameters, [k]."""
-        spreads = (squares + _PRIOR * self._floor) / (mass + _PRIOR)[:, None]
-        fit = 0.5 * ((mass + _PRIOR)[:, None] * np.log(spreads / self._floor)).sum(axis=1)
+        spreads = (squares + _PRIOR * self._typical) / (mass + _PRIOR)[:, None]
+        fit = 0.5 * ((mass + _PRIOR)[:, None] * np.log(spreads / self._typical)).sum(axis=1)
         shares = mass * np.log(mass / self._whole)
         return np.asarray(fit - shares + _PENALTY * (2 * squares.shape[1] + 1), dtype=np.float64)

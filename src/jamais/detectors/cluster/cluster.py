@@ -103,7 +103,7 @@ class Cluster(Detector):
 
     def _refit(self) -> None:
         rows, counts = self.memory.rows, self.memory.counts
-        self._labels = self._clustered(rows, counts)
+        self._labels = self._clustered(rows, counts, self.n_clusters)
         self._groups = groups = Groups.of(rows, counts, self._labels)
         own = _own_distances(groups, rows, self._labels)
         self._reach = _FITS_MARGIN * float(
@@ -112,15 +112,15 @@ class Cluster(Detector):
         self._rows_at_refit = int(counts.sum())
         self._ids, self._counts = self.memory.ids, counts
 
-    def _clustered(self, rows: Vectors, counts: Ints) -> Ints:
-        """Label `rows` [m, width] with clusters found from scratch."""
+    def _clustered(self, rows: Vectors, counts: Ints, n_clusters: int | None) -> Ints:
+        """Label `rows` [m, width] with clusters found from scratch, as many as asked for or as there are."""
         rng = np.random.default_rng(self.random_state)
         weights = counts.astype(np.float64)
         apart = rows - np.average(rows, axis=0, weights=weights)
         # Products of large numbers would overflow float32; who is near to whom does not depend on the unit.
         centred = (apart / max(float(np.abs(apart).max()), 1e-300)).astype(np.float32)
-        if self.n_clusters is not None:
-            return k_means(centred, weights, self.n_clusters, rng)
+        if n_clusters is not None:
+            return k_means(centred, weights, n_clusters, rng)
         return settled(centred, weights, chosen_centres(centred, weights, rng))
 
     def _follow(self) -> None:
@@ -184,7 +184,7 @@ class Cluster(Detector):
         if counts.sum() < max(2 * PSEUDO_ROWS, groups.counts.sum() / (2 * len(groups.counts))):
             return
         rows = self.memory.rows[lost]
-        labels = self._clustered(rows, counts)
+        labels = self._clustered(rows, counts, None)
         self._groups = groups.joined(Groups.of(rows, counts, labels))
         self._labels[lost] = labels + len(groups.counts)
 
