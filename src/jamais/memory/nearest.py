@@ -20,8 +20,8 @@ from jamais.types import Floats, Ints
 
 __all__ = ["NearestRows", "smallest_gaps", "squared_differences"]
 
-_QUERIES = 1_024  # asked at once
-_ROWS = 2_048  # of one tile: with the queries 8 MB, which stay in the cache
+_QUERIES = 512  # asked at once
+_ROWS = 1_024  # of one tile: with the queries 2 MB, which stay in the cache
 _MANY = 32  # candidates beyond 4 k before float64 products narrow them down
 _DIRECT = 30  # a direct difference costs as much as so many float64 products,
 _MAKING = 100  # and to bring the rows into float64 as much as so many queries

@@ -12,6 +12,7 @@ from jamais.memory.search.columns import Asked, Columns, Numbers
 from jamais.types import Bools, Ints
 
 _CHUNK = 64  # rows of one minimum, fewer where the tile is small
+_GATHER = 16  # an entry looked up costs as much as so many compared in passing
 _MOST_HELD = 4_000_000  # pairs held back at once: 100 MB
 _ROUNDING = 8  # unit roundoffs by which a bound grows before it is compared
 
@@ -45,15 +46,16 @@ class Sieve:
         n = len(asked.low)
         tile, marks = self._rooms(len(table), n)
         np.matmul(table, asked.factors.T, out=tile)
-        self._tighten(tile, self._columns.slack[part], asked.high, which)
-        limit = self.limit if which is None else self.limit[which]
-        np.less_equal(tile, limit * self._grow - asked.low, out=marks)
-        found = np.flatnonzero(marks)
-        self._n_held += len(found)
+        chunk = self._chunk(len(tile))
+        minima = tile[: len(tile) // chunk * chunk].reshape(-1, chunk, n).min(axis=1)
+        slack = self._columns.slack[part][: len(minima) * chunk].reshape(-1, chunk).max(axis=1)
+        self._tighten(minima + slack[:, None] + asked.high, which)
+        limit = (self.limit if which is None else self.limit[which]) * self._grow - asked.low
+        row, query = _below(tile, minima, chunk, limit, marks)
+        self._n_held += len(row)
         if self._n_held > _MOST_HELD and len(self.limit) > 1:
             raise CrowdedError
-        row, query = np.divmod(found, n)
-        self._lows.append(tile.ravel()[found] + asked.low[query])
+        self._lows.append(tile[row, query] + asked.low[query])
         self._slots.append(row + part.start)
         self._queries.append(query if which is None else which[query])
 
@@ -73,16 +75,17 @@ class Sieve:
         keys.sort()
         return np.divmod(keys, m)
 
-    def _tighten(self, tile: Numbers, slack: Numbers, high: Numbers, which: Ints | None) -> None:
+    def _chunk(self, m: int) -> int:
+        """Say of how many of `m` rows to take one minimum: many minima are wanted only while no limit is known."""
         chunk = _CHUNK
-        while chunk > 1 and len(tile) < 4 * self.k * chunk:
+        while chunk > 1 and m < (chunk if self._best.shape[1] == self.k else 4 * self.k * chunk):
             chunk //= 2
-        whole = len(tile) // chunk * chunk  # the bound may leave rows out
-        minima = tile[:whole].reshape(-1, chunk, tile.shape[1]).min(axis=1)
-        minima += slack[:whole].reshape(-1, chunk).max(axis=1)[:, None]
-        minima += high
+        return chunk
+
+    def _tighten(self, bounds: Numbers, which: Ints | None) -> None:
+        """Lower the limits by upper bounds [chunks, n] of one row in each chunk."""
         if which is None:
-            known = np.concatenate([self._best, minima.T], axis=1) if self._best.size else minima.T.copy()
+            known = np.concatenate([self._best, bounds.T], axis=1) if self._best.size else bounds.T.copy()
             if known.shape[1] >= self.k:
                 known.partition(self.k - 1, axis=1)
                 self._best = known[:, : self.k]
@@ -91,8 +94,18 @@ class Sieve:
                 self._best = known
             return
         if self._best.shape[1] < self.k:
-            self._best = np.full((len(self.limit), self.k), np.inf, dtype=minima.dtype)
-        known = np.concatenate([self._best[which], minima.T], axis=1)
+            self._best = np.full((len(self.limit), self.k), np.inf, dtype=bounds.dtype)
+        known = np.concatenate([self._best[which], bounds.T], axis=1)
         known.partition(self.k - 1, axis=1)
         self._best[which] = known[:, : self.k]
         self.limit[which] = np.minimum(self.limit[which], known[:, self.k - 1])
+
+
+def _below(tile: Numbers, minima: Numbers, chunk: int, limit: Numbers, marks: Bools) -> tuple[Ints, Ints]:
+    """Return (row, query) of all entries of `tile` [m, n] at or below the query's `limit` [n]."""
+    n = len(limit)
+    piece, query = np.divmod(np.flatnonzero(minima <= limit), n)
+    if len(minima) * chunk < len(tile) or len(piece) * chunk * _GATHER > tile.size:
+        return np.divmod(np.flatnonzero(np.less_equal(tile, limit, out=marks)), n)
+    hit, row = np.nonzero(tile.reshape(-1, chunk, n)[piece, :, query] <= limit[query, None])
+    return piece[hit] * chunk + row, query[hit]
