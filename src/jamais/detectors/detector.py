@@ -10,7 +10,10 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from numbers import Real
+from threading import RLock
 from typing import Any, Self
 
 import numpy as np
@@ -23,7 +26,7 @@ from jamais.detectors.sharpening import lifted
 from jamais.detectors.training import Training
 from jamais.errors import CorruptStateError, InputError, JamaisError, NotReadyError, SettingsError
 from jamais.memory.feature_memory import FeatureMemory, RowMemory
-from jamais.memory.incoming import checked_rows
+from jamais.memory.incoming import checked_rows, checked_whole
 from jamais.types import Bools, Floats, Ints, StateTree, Vectors
 
 _SMALLEST_TAIL = 1e-9  # of the highest calibration score: a tail of ties must not promise certainty
@@ -42,14 +45,15 @@ class Detector(_PyODFace, ABC):
     """Rows that `fit` wants: each is scored against all the others."""
 
     def __init__(self, contamination: float, memory: FeatureMemory | RowMemory | int | None) -> None:
-        if not (isinstance(contamination, int | float) and 0.0 < contamination <= 0.5):
+        if not (isinstance(contamination, Real) and 0.0 < contamination <= 0.5):
             raise SettingsError(f"{self.name} wants 0 < contamination <= 0.5, got {contamination!r}")
         self.contamination = float(contamination)
         self.memory = _as_memory(memory)
         self._training: Training | None = None
         self._alarm_rate: float | None = None
-        self._followed = -1  # `memory.changes` that the engine knows of
-        self._learned = 0  # goes up when the engine changes without the memory
+        self._lock: Any = RLock()  # held while the engine follows the memory; threads may score together
+        self._followed: int = -1  # `memory.changes` that the engine knows of
+        self._learned: int = 0  # goes up when the engine changes without the memory
         self._calibrated: tuple[tuple[int, ...], Floats, Calibration, Calibration] | None = None
 
     # What a detector answers itself
@@ -106,9 +110,10 @@ class Detector(_PyODFace, ABC):
             return self
         rows = checked_rows(X, None, self.name)
         self._need(len(rows), self.fewest_to_fit)
-        self.memory.clear()
-        self.memory.add(rows)
-        self._refit_whole(rows, np.ones(len(rows), dtype=np.int64))
+        with self._as_before_on_failure():
+            self.memory.clear()
+            self.memory.add(rows)
+            self._refit_whole(rows, np.ones(len(rows), dtype=np.int64))
         return self
 
     def partial_fit(
@@ -128,32 +133,38 @@ class Detector(_PyODFace, ABC):
         releases them, only `memory.release(ids)` does. `counts` [n] and `times` [n] (microseconds) go beside them.
         """
         rows = checked_rows(X, self.memory.width, self.name)
+        counts, times = (
+            None if given is None else checked_whole(given, len(rows), f"{self.name}, {name}")
+            for name, given in (("counts", counts), ("times", times))
+        )
+        if counts is not None and trust == "unknown":
+            raise InputError("counts go with trust='normal' only: give each row of unknown trust by itself")
         if trust == "normal":
             self.memory.add(rows, counts, times, source=source)
         elif trust == "unknown":
             self._take_unknown(rows, times, source)
         else:
             raise SettingsError(f"trust is 'normal' or 'unknown', got {trust!r}")
-        self._keep_up()
+        self._up_to_date()
         return self
 
     def feedback(self, X: Any, labels: Sequence[int | None] | NDArray[Any]) -> Self:
         """Take a person's answers on rows `X` [n, width]: 0 is learned as normal, 1 is remembered as abnormal."""
         rows = checked_rows(X, self.memory.width, self.name)
-        if len(labels) != len(rows):
-            raise InputError(f"{len(rows)} rows, {len(labels)} labels: give 0, 1 or None for each row")
+        if len(labels) != len(rows) or not all(one is None or (np.ndim(one) == 0 and one in (0, 1)) for one in labels):
+            raise InputError(f"{len(rows)} rows, {len(labels)} labels {labels!s:.60}: give 0, 1 or None for each row")
         normal, abnormal = (np.array([one is not None and one == wanted for one in labels], bool) for wanted in (0, 1))
         if normal.any():
             self.memory.add(rows[normal], source="feedback")
         if abnormal.any():
             self.memory.remember_abnormal(rows[abnormal], source="feedback")
-        self._keep_up()
+        self._up_to_date()
         return self
 
     def forget(self, ids: Any) -> int:
         """Drop remembered rows by id; return how many there were."""
-        n_gone = self.memory.forget(np.asarray(ids, dtype=np.int64))
-        self._keep_up()
+        n_gone = self.memory.forget(checked_whole(ids, None, f"{self.name}, ids"))
+        self._up_to_date()
         return n_gone
 
     def follow(self) -> Self:
@@ -161,7 +172,7 @@ class Detector(_PyODFace, ABC):
         if self._training is None:
             self._followed = -1
         else:
-            self._keep_up()
+            self._up_to_date()
         return self
 
     def decision_function(self, X: Any) -> Floats:
@@ -179,10 +190,6 @@ class Detector(_PyODFace, ABC):
         abnormal = (scores > self.threshold_).astype(np.int64)
         return (abnormal, 1.0 - self._doubt(scores)) if return_confidence else abnormal
 
-    def fit_predict(self, X: Any, y: object = None) -> Ints:
-        """Fit on `X` and return `labels_`."""
-        return self.fit(X).labels_
-
     def p_value(self, X: Any) -> Floats:
         """Return how often normal rows score at least as high, [n]; P(p <= a) <= a on rows like those learned."""
         return self.calibration().p_value(self.decision_function(X))[0]
@@ -196,7 +203,7 @@ class Detector(_PyODFace, ABC):
 
         The threshold moves as more is learned, so that the rate holds.
         """
-        if not 0.0 < rate < 1.0:
+        if not (isinstance(rate, Real) and 0.0 < rate < 1.0):
             raise SettingsError(f"the alarm rate is a share between 0 and 1, for example 0.001, got {rate}")
         self.calibration()
         self._alarm_rate = float(rate)
@@ -205,6 +212,8 @@ class Detector(_PyODFace, ABC):
     def explain(self, X: Any, n_nearest: int = 3, n_features: int = 5) -> list[Reason]:
         """Say of each row of `X` [n, width] what it is near to, and which columns make it far."""
         rows = self._ready(X)
+        if n_nearest < 1 or n_features < 0:
+            raise SettingsError(f"explain wants n_nearest >= 1 and n_features >= 0, got {n_nearest}, {n_features}")
         scores = self.decision_function(rows)
         p_values = self.calibration().p_value(scores)[0]
         return reasons(self.memory, rows, scores, p_values, self.threshold_, self._shares, n_nearest, n_features)
@@ -238,22 +247,11 @@ class Detector(_PyODFace, ABC):
         return int(self.memory.width or 0)
 
     @property
-    def decision_scores_(self) -> Floats:
-        """Scores [n] of the rows given to `fit`; not saved (score the rows again after loading)."""
-        return self._fitted().scores_of_fit(self.name).copy()
-
-    @property
     def threshold_(self) -> float:
         """The score above which rows are abnormal."""
-        training = self._fitted()
         if self._alarm_rate is None:
-            return training.threshold
+            return self._fitted().threshold
         return math.nextafter(self.calibration().threshold(self._alarm_rate), -math.inf)
-
-    @property
-    def labels_(self) -> Ints:
-        """1 [n] for rows given to `fit` that score above the threshold, else 0."""
-        return (self.decision_scores_ > self.threshold_).astype(np.int64)
 
     def state_dict(self) -> StateTree:
         """Return all that is needed to go on exactly; `decision_scores_` are left out, they grow with the data."""
@@ -274,7 +272,7 @@ class Detector(_PyODFace, ABC):
             loaded._resume(tree)
         except CorruptStateError:
             raise
-        except (KeyError, TypeError, ValueError, IndexError, JamaisError) as error:
+        except (KeyError, TypeError, ValueError, IndexError, AttributeError, OverflowError, JamaisError) as error:
             raise CorruptStateError(f"not the state of a {self.name} ({error}): load another version") from None
         self.__dict__.update(loaded.__dict__)
 
@@ -299,27 +297,48 @@ class Detector(_PyODFace, ABC):
     def _take_unknown(self, rows: Vectors, times: Ints | None, source: str) -> None:
         """Let rows that look normal refresh what is remembered; put the others into quarantine."""
         looks_normal = self.predict(rows) == 0
-        when = None if times is None else np.asarray(times, dtype=np.int64)
-        self.memory.refresh(rows[looks_normal], None if when is None else when[looks_normal])
-        self.memory.detain(rows[~looks_normal], None if when is None else when[~looks_normal], source=source)
+        self.memory.refresh(rows[looks_normal], None if times is None else times[looks_normal])
+        self.memory.detain(rows[~looks_normal], None if times is None else times[~looks_normal], source=source)
 
-    def _keep_up(self) -> None:
-        if self._is_ready():
-            self._up_to_date()
+    @contextmanager
+    def _as_before_on_failure(self) -> Iterator[None]:
+        """Bring back memory, engine and threshold, bit for bit, should what follows fail half-way."""
+        whole = self._is_ready() and self._followed == self.memory.changes
+        own, engine = dict(self.__dict__), self._engine_state() if whole else None
+        parts: list[Any] = [self.memory.normal, self.memory.calibration, self.memory.abnormal, self.memory.quarantine]
+        before = [part.state_dict() for part in parts]
+        try:
+            yield
+        except BaseException:  # the user's patience included
+            for part, tree in zip(parts, before, strict=True):
+                part.load_state_dict(tree)
+            self.__dict__.update(own, _calibrated=None)
+            if engine is not None:
+                self._load_engine(engine)
+            self._followed = -1 if engine is None else self.memory.changes
+            raise
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in self.__dict__.items() if name != "_lock"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state, _lock=RLock())
 
     def _up_to_date(self) -> None:
         """Let the engine follow the memory if that has changed, here or by another that shares it."""
-        if self._followed != self.memory.changes and self._is_ready():
-            if self._followed < 0:
-                self._refit()
-            else:
-                self._follow()
-            self._followed = self.memory.changes
+        if self._followed == self.memory.changes:
+            return
+        with self._lock:
+            now, followed = self.memory.changes, self._followed
+            if followed != now:
+                self._followed = -1  # so it is should the engine fail half-way: then it is derived anew
+                if self._is_ready():
+                    (self._refit if followed < 0 else self._follow)()
+                    self._followed = now
 
     def _ready(self, X: Any) -> Vectors:
         """Check the rows, and that there is something to score them against."""
-        if not self._is_ready():
-            self._need(int(self.memory.counts.sum()), self.fewest_rows)
+        self._need_fit()
         rows = checked_rows(X, self.memory.width, self.name)
         self._up_to_date()
         return rows
@@ -332,8 +351,7 @@ class Detector(_PyODFace, ABC):
             raise NotReadyError(f"{self.name} needs {fewest} remembered rows, has {n_rows}: call fit() with more rows")
 
     def _need_fit(self) -> None:
-        if not self._is_ready():
-            raise NotReadyError(f"{self.name} remembers nothing yet: call fit() first")
+        self._need(int(self.memory.counts.sum()), self.fewest_rows)
 
     def _fitted(self) -> Training:
         if self._training is None:
@@ -377,4 +395,6 @@ class Detector(_PyODFace, ABC):
 def _as_memory(memory: FeatureMemory | RowMemory | int | None) -> FeatureMemory:
     if isinstance(memory, FeatureMemory):
         return memory
+    if isinstance(memory, bool | float | str | list | tuple):
+        raise SettingsError(f"memory is a number of rows, a memory with a policy or a FeatureMemory, got {memory!r}")
     return FeatureMemory() if memory is None else FeatureMemory(memory)

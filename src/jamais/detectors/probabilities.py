@@ -25,6 +25,21 @@ class _PyODFace:
     memory: FeatureMemory
     _alarm_rate: float | None
 
+    @property
+    def decision_scores_(self) -> Floats:
+        """Scores [n] of the rows given to `fit`; not saved (score the rows again after loading)."""
+        return self._fitted().scores_of_fit(self.name).copy()
+
+    @property
+    def labels_(self) -> Ints:
+        """1 [n] for rows given to `fit` that score above the threshold, else 0."""
+        return (self.decision_scores_ > self.threshold_).astype(np.int64)
+
+    def fit_predict(self, X: Any, y: object = None) -> Ints:
+        """Fit on `X` and return `labels_`."""
+        self.fit(X)
+        return self.labels_
+
     def predict_proba(self, X: Any, method: str = "conformal", return_confidence: bool = False) -> Any:
         """Return [n, 2]: how normal and how abnormal, adding up to 1; with the verdicts' confidence [n] if asked.
 
@@ -85,6 +100,9 @@ class _PyODFace:
 
     @abstractmethod
     def settings(self) -> dict[str, Any]: ...
+
+    @abstractmethod
+    def fit(self, X: Any = None, y: object = None, *, force: bool = False) -> Any: ...
 
     @abstractmethod
     def decision_function(self, X: Any) -> Floats: ...
