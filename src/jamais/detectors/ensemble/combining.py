@@ -8,6 +8,7 @@ from jamais.types import Floats
 
 METHODS = ("fisher", "stouffer")
 _CALM = 30.0  # nats: up to here, one in 10^13, a member's word counts in full
+_MOST = 1e300  # nats: where all calibration scores are 0, one far row has infinitely many
 _LEAST = 1e-4  # nats: a p-value of 1 would have an infinite normal deviate
 
 
@@ -27,7 +28,7 @@ def combined(nats: Floats, weights: Floats, method: str) -> Floats:
 
 def _calmed(nats: Floats) -> Floats:
     """Let nats beyond reason grow by their logarithm only, so that no member outshouts all others; order stays."""
-    over = np.maximum(nats - _CALM, 0.0)
+    over = np.clip(nats - _CALM, 0.0, _MOST)
     return np.asarray(np.minimum(nats, _CALM) + np.log1p(over), dtype=np.float64)
 
 
