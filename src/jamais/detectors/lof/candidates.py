@@ -36,8 +36,10 @@ class _Questions:
     factors: NDArray[np.float32]
     norms: Floats
     scales: Floats
-    own: Ints
-    """The slot of each that is no candidate for it; -1 where all are."""
+    errors: NDArray[np.float32]
+    """Times |y| and |y|², the most [n, 2] by which the true value is above the product."""
+    own: Ints | None
+    """The slot of each that is no candidate for it."""
 
 
 class Candidates:
@@ -110,25 +112,30 @@ class Candidates:
         factors[:, :-2] = centred
         factors[:, -2] = scales
         factors[:, -1] = -2.0 * self._e * norms * scales
-        return _Questions(factors, norms, scales, np.full(len(rows), -1) if own is None else own)
+        errors = np.empty((len(rows), 2), dtype=np.float32)
+        errors[:, 0] = (4.0 + 1e-5) * self._e * norms * scales
+        errors[:, 1] = (2.0 + 1e-5) * self._e * scales
+        return _Questions(factors, norms, scales, errors, own)
 
     def _block(self, asked: _Questions, k: int, limits: Floats | None) -> tuple[Pairs, Pairs]:
         room, chunk = len(self._norms), STEP
         while chunk > 1 and room < _CHUNKS_PER_NEIGHBOUR * k * chunk:
             chunk //= 2
-        slack, uppers = self._slack(asked), np.empty((len(asked.norms), 0), np.float32)
+        slack, seen = self._slack(asked), []
         found: list[Pairs] = []
         values: list[NDArray[Any]] = []
         close: list[Pairs] = []
         for first in range(0, room, _COLUMNS):
             columns = slice(first, first + _COLUMNS)
             tile = asked.factors @ self._matrix[columns].T
-            inside = np.flatnonzero((asked.own >= first) & (asked.own < first + tile.shape[1]))
-            tile[inside, asked.own[inside] - first] = np.inf
-            uppers = np.concatenate([uppers, self._chunk_uppers(tile, asked, columns, chunk)], axis=1)
-            at_most = np.minimum(_kth(uppers, k) + slack, _FAR)
+            if asked.own is not None:
+                inside = np.flatnonzero((asked.own >= first) & (asked.own < first + tile.shape[1]))
+                tile[inside, asked.own[inside] - first] = np.inf
+            seen.append(self._chunk_uppers(tile, asked, columns, chunk))
+            at_most = np.minimum(_kth(seen, k) + slack, _FAR)
             found.append(_pairs(tile <= at_most[:, None], first))
-            values.append(tile[found[-1][0], found[-1][1] - first])
+            if room > _COLUMNS:
+                values.append(tile[found[-1][0], found[-1][1] - first])
             if limits is not None:
                 close.append(_pairs(tile <= self._bounds(asked, limits[columns]), first))
         row, slot = _joined(found)
@@ -142,11 +149,10 @@ class Candidates:
         """Give an upper bound on the smallest true value of each chunk of slots, [n, chunks]."""
         # Every so many-th slot makes a chunk: a minimum over the middle axis is one of whole vectors, thus fast.
         lowest = tile.reshape(len(tile), chunk, -1).min(axis=1)
-        norms = self._norms[columns].reshape(chunk, -1).max(axis=0)
-        both = np.stack([4.0 * self._e * asked.norms * asked.scales, 2.0 * self._e * asked.scales], axis=1)
-        lowest += (both.astype(np.float32) * np.float32(1.0 + 1e-6)) @ np.stack([norms, norms * norms]).astype(
-            np.float32
-        )
+        norms = np.empty((2, lowest.shape[1]), dtype=np.float32)
+        norms[0] = self._norms[columns].reshape(chunk, -1).max(axis=0)
+        np.multiply(norms[0], norms[0], out=norms[1])
+        lowest += asked.errors @ norms
         return np.asarray(lowest)
 
     def _slack(self, asked: _Questions) -> NDArray[np.float32]:
@@ -156,13 +162,13 @@ class Candidates:
 
     def _bounds(self, asked: _Questions, limits: Floats) -> NDArray[np.float32]:
         """Give |x - y|² - |x|² for |x - y| = limit, or a little more, in the scale of the products, [n, columns]."""
-        with np.errstate(over="ignore"):
-            squares = (limits * self._scale) ** 2 * (1.0 + 1e-4) + _TINY
-            own = asked.scales * asked.norms * asked.norms * (1.0 - 1e-6)
-            bounds = np.outer(asked.scales, np.minimum(squares, 1e30)) - own[:, None]
-            bounds[:, limits < 0.0] = -np.inf
-            bounds[:, np.isinf(limits)] = _FAR
-            return np.asarray(np.minimum(bounds, _FAR), dtype=np.float32)
+        # Only rows that were written have limits, so no norm is above _LARGEST, and _FAR stays above all.
+        squares = np.minimum((limits * self._scale) ** 2 * (1.0 + 1e-4) + _TINY, _FAR).astype(np.float32)
+        squares[limits < 0.0] = -np.inf
+        own = (asked.scales * asked.norms * asked.norms * (1.0 - 1e-6)).astype(np.float32)
+        if asked.norms.max() <= 1.0:
+            return np.asarray(squares - own[:, None])
+        return np.asarray(asked.scales.astype(np.float32)[:, None] * squares - own[:, None])
 
     def _centred(self, rows: Vectors) -> tuple[Floats, Floats]:
         centred = rows - self._centre
@@ -184,14 +190,17 @@ def distances(left: Vectors, right: Vectors, pairs: Pairs) -> Floats:
     return np.sqrt(squares)
 
 
-def _kth(values: NDArray[Any], k: int) -> NDArray[Any]:
+def _kth(parts: list[NDArray[Any]], k: int) -> NDArray[Any]:
+    values = parts[0] if len(parts) == 1 else np.concatenate(parts, axis=1)
     if values.shape[1] < k:
         return np.full(len(values), _FAR)
     return np.asarray(np.partition(values, k - 1, axis=1)[:, k - 1])
 
 
 def _pairs(mask: Bools, first: int) -> Pairs:
-    flat = np.flatnonzero(mask)
+    (flat,) = mask.ravel().nonzero()
+    if len(mask) == 1:
+        return np.zeros(len(flat), dtype=np.int64), flat + first
     row = flat // mask.shape[1]
     return row, flat - row * mask.shape[1] + first
 

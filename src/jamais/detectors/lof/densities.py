@@ -23,6 +23,8 @@ class Densities:
     near: Ints
     far: Floats
     counts: Ints
+    repeated: bool
+    """Whether any count is above 1."""
     k: int
     reach: Floats
     """k-distance [room]: how far it is to the k-th nearest other row (definition 3)."""
@@ -31,35 +33,41 @@ class Densities:
 
     @classmethod
     def of(cls, near: Ints, far: Floats, counts: Ints, k: int) -> Densities:
-        weights = counts[near]
-        reach = at_rank(far, weights, counts - 1, k)
+        repeated = bool(counts.max() > 1)
+        if not repeated:  # the sums below, without what would add or multiply by 0 and 1
+            reach = far[:, k - 1].copy()
+            density = densities(np.maximum(far[:, :k], reach.take(near[:, :k])), None, None, k)
+            return cls(near, far, counts, repeated, k, reach, density)
+        reach = at_rank(far, counts[near], counts - 1, k)
         repeats = np.minimum(counts - 1, k)
-        taken = up_to(weights, k - repeats)
-        density = densities(np.maximum(far, reach[near]), taken, repeats * reach, k)
-        return cls(near, far, counts, k, reach, density)
+        near_k, far_k = near[:, :k], far[:, :k]
+        taken = up_to(counts[near_k], k - repeats)
+        density = densities(np.maximum(far_k, reach[near_k]), taken, repeats * reach, k)
+        return cls(near, far, counts, repeated, k, reach, density)
 
     def factors(self) -> Floats:
         """Give the outlier factor [room] of each remembered row among the others (definition 7)."""
-        repeats = np.minimum(self.counts - 1, self.k)
-        taken = up_to(self.counts[self.near], self.k - repeats)
-        total = np.add.reduce(self.density[self.near] * taken, axis=1) + repeats * self.density
-        return np.asarray(total / self.k / self.density, dtype=np.float64)
+        near, repeats = self.near[:, : self.k], np.minimum(self.counts - 1, self.k)
+        total = np.add.reduce(self.density[near] * up_to(self.counts[near], self.k - repeats), axis=1)
+        return np.asarray((total + repeats * self.density) / self.k / self.density, dtype=np.float64)
 
     def scores(self, far: Floats, near: Ints) -> Floats:
-        """Give the outlier factor [n] of rows not remembered, whose nearest are `near` at `far` [n, columns]."""
-        taken = up_to(self.counts[near], np.int64(self.k))
-        return factors(self.density[near], np.maximum(far, self.reach[near]), taken, self.k)
+        """Give the outlier factor [n] of rows not remembered, whose nearest are `near` at `far` [n, k or more]."""
+        near, far = near[:, : self.k], far[:, : self.k]
+        taken = up_to(self.counts[near], np.int64(self.k)) if self.repeated else None
+        return factors(self.density.take(near), np.maximum(far, self.reach.take(near)), taken, self.k)
 
 
-def factors(density: Floats, reach: Floats, taken: Floats, k: int) -> Floats:
+def factors(density: Floats, reach: Floats, taken: Floats | None, k: int) -> Floats:
     """Compare densities of neighbours with that of a row which reaches them at `reach`; all [n, columns] -> [n]."""
-    own = densities(reach, taken, np.float64(0.0), k)
-    return np.asarray(np.add.reduce(density * taken, axis=1) / k / own, dtype=np.float64)
+    total = np.add.reduce(density if taken is None else density * taken, axis=1)
+    return np.asarray(total / k / densities(reach, taken, None, k), dtype=np.float64)
 
 
-def densities(reach: Floats, taken: Floats, more: Floats | np.float64, k: int) -> Floats:
+def densities(reach: Floats, taken: Floats | None, more: Floats | None, k: int) -> Floats:
     """Turn distances [..., columns], each `taken` times, and the sum of some `more` [...] into densities [...]."""
-    return np.asarray(1.0 / ((np.add.reduce(reach * taken, axis=-1) + more) / k + _LEAST_REACH), dtype=np.float64)
+    total = np.add.reduce(reach if taken is None else reach * taken, axis=-1)
+    return np.asarray(1.0 / ((total if more is None else total + more) / k + _LEAST_REACH), dtype=np.float64)
 
 
 def up_to(weights: Ints, budget: Ints | np.int64) -> Floats:

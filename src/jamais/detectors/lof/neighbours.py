@@ -11,7 +11,7 @@ import numpy as np
 
 from jamais.detectors.lof.candidates import STEP, Candidates, distances
 from jamais.detectors.lof.saved import checked_lists
-from jamais.types import Floats, Ints, StateTree, Vectors
+from jamais.types import Bools, Floats, Ints, StateTree, Vectors
 
 SLACK = 12
 """How many more than needed a new list names: so many may go before it is made anew."""
@@ -53,10 +53,10 @@ class NeighbourLists:
 
     def follow(self, rows: Vectors, ids: Ints) -> bool:
         """Become the lists of other `rows` [m, width] with `ids` [m]; return False where a new object is cheaper."""
-        stays, is_new = (
-            np.isin(self.ids, ids, assume_unique=True),
-            np.isin(ids, self.ids, assume_unique=True, invert=True),
-        )
+        places = np.searchsorted(ids, self.ids)
+        stays = ids[np.minimum(places, len(ids) - 1)] == self.ids
+        is_new = np.ones(len(ids), dtype=bool)
+        is_new[places[stays]] = False
         gone, new = self.slots[~stays], np.flatnonzero(is_new)
         if 2 * (len(gone) + len(new)) > len(ids):
             return False
@@ -152,12 +152,13 @@ class NeighbourLists:
     def _sorted(self, far: Floats, near: Ints, k: int) -> tuple[Floats, Ints]:
         """Return the first k [n, k] of each row of a table by (distance, id)."""
         order = np.argsort(far, axis=1)
-        sorted_far = np.take_along_axis(far, order, axis=1)
+        every = np.arange(len(far))[:, None]
+        sorted_far = far[every, order]
         head = sorted_far[:, : k + 1]
         tied = np.flatnonzero(((head[:, 1:] == head[:, :-1]) & (head[:, 1:] < np.inf)).any(axis=1))
         if len(tied):
             order[tied] = np.lexsort((self._rank[near[tied]], far[tied]), axis=-1)
-        return sorted_far[:, :k], np.take_along_axis(near, order[:, :k], axis=1)
+        return sorted_far[:, :k], near[every, order[:, :k]]
 
     def _write(self, slots: Ints, far: Floats, near: Ints) -> None:
         k = far.shape[1]
@@ -171,9 +172,10 @@ class NeighbourLists:
         self.near[gone], self.far[gone], self.known[gone] = gone[:, None], 0.0, 0
         dead = np.zeros(len(self._rank), dtype=bool)
         dead[gone] = True
-        hit = dead[self.near]
+        hit = dead.take(self.near) if len(gone) > 1 else self.near == gone[0]
         hit[gone] = False
-        touched = np.flatnonzero(hit.any(axis=1))
+        touched = np.flatnonzero(hit) // hit.shape[1]
+        touched = touched[_firsts(touched)]
         hit = hit[touched]
         order = np.argsort(hit, axis=1, kind="stable")
         self.known[touched] -= hit.sum(axis=1)
@@ -199,10 +201,13 @@ class NeighbourLists:
         last = np.maximum(known, 1) - 1
         last_far, last_rank = self.far[owner, last], self._rank[self.near[owner, last]]
         belongs = (far < last_far) | ((far == last_far) & (self._rank[new] < last_rank)) | (known == n_before - 1)
-        order = np.flatnonzero(belongs)[np.argsort(owner[belongs], kind="stable")]
-        touched, at = np.unique(owner[order], return_inverse=True)
-        if not len(touched):
+        (order,) = belongs.nonzero()
+        if not len(order):
             return
+        order = order[np.argsort(owner[order], kind="stable")]
+        owner = owner[order]
+        first = _firsts(owner)
+        touched, at = owner[first], np.cumsum(first) - 1
         more_far, more = _table(at, len(touched), far[order], new[order])
         columns = self.near.shape[1]
         both = np.concatenate([self.far[touched], more_far], axis=1), np.concatenate([self.near[touched], more], axis=1)
@@ -213,7 +218,16 @@ class NeighbourLists:
 def _table(at: Ints, n: int, far: Floats, near: Ints) -> tuple[Floats, Ints]:
     """Set pairs, by rising row `at` [p] of n, as a table [n, most]; unused places are infinitely far."""
     n_each = np.bincount(at, minlength=n)
+    if n * n_each[0] == len(at) and n_each.min() == n_each[0]:
+        return far.reshape(n, -1), near.reshape(n, -1)
     column = np.arange(len(at)) - np.repeat(np.cumsum(n_each) - n_each, n_each)
     table = np.full((n, int(n_each.max())), np.inf), np.zeros((n, int(n_each.max())), dtype=np.int64)
     table[0][at, column], table[1][at, column] = far, near
     return table
+
+
+def _firsts(rising: Ints) -> Bools:
+    """Say which of `rising` [n] are the first of their value."""
+    first = np.ones(len(rising), dtype=bool)
+    np.not_equal(rising[1:], rising[:-1], out=first[1:])
+    return first
