@@ -130,7 +130,7 @@ class IForest(Detector):
         return np.asarray(np.exp2(-means / mean_path(self._samples.size)))
 
     def _k(self) -> int:
-        return min(self.extension + 1, self.memory.rows.shape[1])
+        return min(self.extension + 1, int(self.memory.rows.shape[1]))
 
     def _n_sampled(self) -> int:
         n = int(self.memory.counts.sum())
