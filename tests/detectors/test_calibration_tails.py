@@ -125,3 +125,32 @@ def test_the_logs_keep_their_exponential_tail_to_the_bit() -> None:
     asked = np.array([top[-1] + 0.7, 50.0, 2000.0])
     assert (one.p_value(asked)[0] == np.exp(-(asked - top[-1]) / scale) / 501).all()
     assert one.threshold(1e-4) == top[-1] + scale * np.log((1 / 501) / 1e-4)
+
+
+def test_a_tail_of_ties_promises_no_certainty() -> None:
+    """The top tenth is one value but for rounding: the body says what a step up is worth."""
+    body = np.random.default_rng(0).uniform(0.0, 1.0, size=180)
+    one = Calibration.of(np.concatenate([body, np.full(20, 1.0), [1.0 + 1e-16, 1.0 + 1e-15]]))
+    p, beyond = one.p_value(np.array([1.0, 1.0 + 1e-12, 1.05, 3.0]))
+    assert beyond.tolist() == [False, True, True, True]
+    assert p[0] > 0.05
+    assert p[1] == pytest.approx(one.finest_rate, rel=1e-6)
+    assert p[2] > 0.2 * one.finest_rate
+    assert p[3] < 0.05 * one.finest_rate
+
+
+@pytest.mark.parametrize("scale", [1e-200, 1.0, 1e200])
+def test_the_scale_of_the_scores_changes_no_p_value(scale: float) -> None:
+    scores = np.random.default_rng(0).gamma(2.0, size=400)
+    asked = np.linspace(0.0, 60.0, 500)
+    one, other = Calibration.of(scores), Calibration.of(scores * scale)
+    assert other.p_value(asked * scale)[0] == pytest.approx(one.p_value(asked)[0], rel=1e-9)
+    assert other.threshold(1e-5) == pytest.approx(one.threshold(1e-5) * scale)
+
+
+@given(any_scores, any_scores)
+def test_scores_of_any_size_calibrate_themselves(kept: list[float], asked: list[float]) -> None:
+    one = Calibration.of(np.array(kept))
+    p, _ = one.p_value(np.array(asked + kept + [np.inf, -np.inf]))
+    assert ((p > 0) & (p <= 1)).all()
+    assert not np.isnan(one.threshold(1e-9))

@@ -29,8 +29,6 @@ from jamais.memory.feature_memory import FeatureMemory, RowMemory
 from jamais.memory.incoming import checked_rows, checked_whole
 from jamais.types import Bools, Floats, Ints, StateTree, Vectors
 
-_SMALLEST_TAIL = 1e-9  # of the highest calibration score: a tail of ties must not promise certainty
-
 
 class Detector(_PyODFace, ABC):
     """Score rows against a memory of normal rows, in PyOD's convention: higher is more abnormal.
@@ -375,16 +373,11 @@ class Detector(_PyODFace, ABC):
             if not len(rows):
                 raise NotReadyError(f"{self.name} has no calibration rows: call fit() or partial_fit() first")
             scores = self._unseen_scores(rows)
-            plain = sharp = self._calibration_of(scores)
+            plain = sharp = Calibration.of(scores)
             if len(self.memory.abnormal):
-                sharp = self._calibration_of(lifted(scores, rows, self.memory, plain, own=True))
+                sharp = Calibration.of(lifted(scores, rows, self.memory, plain, own=True))
             self._calibrated = (now, scores, plain, sharp)
         return self._calibrated[1:]
-
-    def _calibration_of(self, scores: Floats) -> Calibration:
-        made = Calibration(max(_SMALLEST_TAIL * float(np.abs(scores).max()), 1e-300), tail="pareto")
-        made.fit(scores)
-        return made
 
     def _sharpened(self, scores: Floats, rows: Vectors) -> Floats:
         if not len(self.memory.abnormal) or not len(rows):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from jamais.detectors.calibration.tails import FITS, Tail
@@ -12,6 +14,8 @@ TAIL_SHARE = 0.1
 SMALLEST_SCALE = 1.0
 """For scores in nats, whose natural scale is 1: a tail of ties must not promise more than that."""
 CAPACITY = 20_000
+_SMALLEST_SHARE = 0.5  # of the scale that an exponential law from the median to the highest score would have
+_SMALLEST_PART = 1e-3  # of the highest score, where all are tied
 _SMALLEST_P = float(np.finfo(np.float64).tiny)
 
 
@@ -96,6 +100,13 @@ class Calibration:
         place = int(np.argmax(rates <= rate))
         return float(np.nextafter(self.values[place - 1], np.inf)) if place else float(self.values[0])
 
+    @classmethod
+    def of(cls, scores: Floats) -> Calibration:
+        """Keep `scores: [n]` of any scale: a heavy tail is allowed for, and a tail of ties promises no certainty."""
+        made = cls(max(_smallest_scale(scores[np.isfinite(scores)]), 1e-300), tail="pareto")
+        made.fit(scores)
+        return made
+
     @property
     def finest_rate(self) -> float:
         """The lowest alarm rate that the kept rows support without extrapolation."""
@@ -142,6 +153,15 @@ class Calibration:
         with np.errstate(over="ignore", invalid="ignore"):
             excess = values - below
         return self._fit_tail(excess, weights, self.smallest_scale)
+
+
+def _smallest_scale(scores: Floats) -> float:
+    """Bound the scale of a tail from below by the body: the top tenth may be ties, told apart by rounding alone."""
+    if not len(scores):
+        return 0.0
+    highest, middle = float(scores.max()), float(np.median(scores))
+    spread = (highest - middle) / math.log(max(len(scores), 3))
+    return max(_SMALLEST_SHARE * spread, _SMALLEST_PART * abs(highest))
 
 
 def _thin(values: Floats, weights: Floats) -> tuple[Floats, Floats]:

@@ -10,6 +10,7 @@ import numpy as np
 from jamais.types import Floats
 
 _LARGEST_SHAPE = 0.95  # from 1 on a tail has no mean, and its moments say nothing
+_LARGEST_SCALE = 1e300  # an excess of infinity is still more than so much
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,7 @@ def pareto(excess: Floats, weights: Floats, smallest_scale: float) -> Tail:
     excess, weights = excess[finite], weights[finite]
     largest = float(excess.max()) if len(excess) else 0.0
     if not largest > 0.0:
-        return Tail(smallest_scale)
+        return Tail(min(smallest_scale, _LARGEST_SCALE))
     k = float(weights.sum())
     upto = np.cumsum(weights)
     parts = excess / largest  # no product overflows
@@ -60,7 +61,7 @@ def pareto(excess: Floats, weights: Floats, smallest_scale: float) -> Tail:
     shape = min(max(2.0 - mean / gap, 0.0), _LARGEST_SHAPE) if gap > 0.0 else 0.0
     raised = min(shape + (1.0 + shape) / math.sqrt(k), _LARGEST_SHAPE)
     # Above the highest, an excess follows the same law with a scale grown by shape x its height.
-    return Tail(max(smallest_scale, (mean * (1.0 - shape) + raised) * largest), raised)
+    return Tail(min(max(smallest_scale, (mean * (1.0 - shape) + raised) * largest), _LARGEST_SCALE), raised)
 
 
 FITS = {"exponential": exponential, "pareto": pareto}
