@@ -43,8 +43,9 @@ class LOF(Detector):
         memory: FeatureMemory | RowMemory | int | None = None,
     ) -> None:
         super().__init__(contamination, memory)
-        if n_neighbors < 1:
-            raise SettingsError(f"LOF wants n_neighbors >= 1, got {n_neighbors}")
+        whole = isinstance(n_neighbors, int | np.integer) and not isinstance(n_neighbors, bool)
+        if not whole or n_neighbors < 1:
+            raise SettingsError(f"LOF wants a whole number n_neighbors >= 1, got {n_neighbors!r}")
         self.n_neighbors = int(n_neighbors)
         self._lists: NeighbourLists | None = None
         self._densities: Densities | None = None
