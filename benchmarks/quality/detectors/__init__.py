@@ -1,0 +1,1 @@
+"""How well do the detectors tell abnormal rows from normal ones, beside PyOD's?"""
