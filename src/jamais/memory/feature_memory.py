@@ -96,7 +96,7 @@ class FeatureMemory:
         self.abnormal = CoverMemory(ABNORMAL_ROWS)
         self.quarantine = CoverMemory(QUARANTINED_ROWS)
         self.release_after = _microseconds(release_after)
-        self._indexes: dict[str, tuple[int, NearestRows]] = {}
+        self._indexes: dict[str, tuple[int, Vectors, NearestRows]] = {}
 
     def __len__(self) -> int:
         return len(self.normal)
@@ -139,12 +139,19 @@ class FeatureMemory:
         return int(parts + self.calibration.rows.nbytes)
 
     def index(self, metric: str = "euclidean") -> NearestRows:
-        """Give the exact search through the normal rows, made once per change; several detectors share it."""
+        """Give the exact search through the normal rows, made once per change; several detectors share it.
+
+        Where rows were only appended, it is extended.
+        """
         current = self._indexes.get(metric)
         if current is None or current[0] != self.normal.changes:
-            current = (self.normal.changes, NearestRows(in_space(self.normal.rows, metric)))
-            self._indexes[metric] = current
-        return current[1]
+            rows = self.normal.rows
+            # Rows in use are never written again: the same array, only longer, is the same rows and some more.
+            grown = current is not None and _starts_with(rows, current[1])
+            spaced = in_space(rows, metric)
+            search = current[2].extended(spaced) if current is not None and grown else NearestRows(spaced)
+            current = self._indexes[metric] = (self.normal.changes, rows, search)
+        return current[2]
 
     def add(self, rows: Any, counts: Any = None, times: Any = None, *, source: str = "", digest: str = "") -> Ints:
         """Learn `rows` [n, width] that somebody vouches for; return the id [n] that now stands for each.
@@ -285,6 +292,12 @@ class FeatureMemory:
     def _leave_quarantine(self, ids: Ints) -> None:
         if self.quarantine.forget(ids) and not len(self.quarantine):
             self.quarantine.radius = 0.0  # a flood made it coarse; that is over
+
+
+def _starts_with(rows: Vectors, old: Vectors) -> bool:
+    """Say whether `rows` are `old` and perhaps some more behind, in the same place."""
+    place = [one.__array_interface__["data"][0] for one in (rows, old)]
+    return place[0] == place[1] and rows.shape[1] == old.shape[1] and len(rows) >= len(old) > 0
 
 
 def _policy_of(memory: RowMemory) -> str:

@@ -6,6 +6,7 @@ directly as |x - y| in float64. An exact repeat has distance 0, and a row's answ
 
 from __future__ import annotations
 
+from copy import copy
 from math import isqrt
 from typing import Any
 
@@ -25,6 +26,8 @@ _ROWS = 1_024  # of one tile: with the queries 2 MB, which stay in the cache
 _MANY = 32  # candidates beyond 4 k before float64 products narrow them down
 _DIRECT = 30  # a direct difference costs as much as so many float64 products,
 _MAKING = 100  # and to bring the rows into float64 as much as so many queries
+_STALE = 2  # times the rows for which the centre was taken: then a new one is due
+_LATE = 1.25  # times the rows in cells: then new cells are due
 _CELL_QUERIES = 4_096  # asked at once of cells
 
 
@@ -37,11 +40,26 @@ class NearestRows:
         self._columns = Columns.of(rows, centre.astype(rows.dtype))
         self._cells: Cells | None = None
         self._n_asked = 0
+        self._n_made = len(rows)
         self._can_have_cells = len(rows) >= FEWEST and self._columns.dtype is np.float32
         self._tried = not self._can_have_cells
 
     def __len__(self) -> int:
         return len(self._rows)
+
+    def extended(self, rows: NDArray[Any]) -> NearestRows:
+        """Give a search of `rows` [m, width], of which the first are the very rows searched here: cheaper than anew.
+
+        This search stays as it is.
+        """
+        columns = self._columns.grown(rows) if len(rows) < _STALE * self._n_made else None
+        if columns is None:
+            return NearestRows(rows)
+        more = copy(self)
+        more._rows, more._columns = rows, columns
+        if self._cells is not None and len(rows) > _LATE * len(self._cells):
+            more._cells, more._tried, more._n_asked = None, False, 0
+        return more
 
     @property
     def n_bytes(self) -> int:
@@ -102,7 +120,14 @@ class NearestRows:
                     return self._again(queries, query, slot, wide, k)
             # Crowds of near-duplicates, which products about one centre cannot tell apart.
             self._cells = Cells.of(self._rows, self._columns, min(max(8, isqrt(len(self)) // 4), 32))
-        return self._cells.candidates(queries, k)
+        return self._by_cells(queries, asked, k)
+
+    def _by_cells(self, queries: NDArray[Any], asked: Asked, k: int) -> tuple[Ints, Ints]:
+        """Search the cells, and one by one the rows that came later."""
+        assert self._cells is not None
+        n, m = len(self._cells), len(self)
+        found = self._cells.candidates(queries, min(k, n))
+        return found if n == m else _merged([found, _sifted(self._columns, asked, min(k, m - n), n)], m)
 
     def _apart(self, queries: NDArray[Any], carried: NDArray[np.bool_], k: int) -> tuple[Ints, Ints]:
         """Ask in float64 for queries that float32 cannot carry."""
@@ -128,8 +153,8 @@ class NearestRows:
         return _merged([(query[settled], slot[settled]), (again[more], more_slots)], len(self))
 
     def _in_float64(self, queries: NDArray[Any], k: int) -> tuple[Ints, Ints]:
-        columns = Columns(self._columns.centre, np.float64, self._rows.shape[1])
-        columns.fill(self._rows)  # rarely needed: made anew rather than kept
+        # Rarely needed: made anew rather than kept.
+        columns = Columns(self._columns.centre, np.float64, self._rows.shape[1]).extended(self._rows)
         return _sifted(columns, columns.ask(queries), k)
 
 
@@ -139,11 +164,12 @@ def smallest_gaps(rows: NDArray[Any]) -> Floats:
     return distances[:, 1]
 
 
-def _sifted(columns: Columns, asked: Asked, k: int) -> tuple[Ints, Ints]:
+def _sifted(columns: Columns, asked: Asked, k: int, first: int = 0) -> tuple[Ints, Ints]:
+    """Return sorted (query, slot) pairs among which are the k nearest rows from slot `first` on of every query."""
     n, m = len(asked.low), len(columns.table)
     sieve = Sieve(n, k, columns)
     step = max(_ROWS, 4 * k, _ROWS * _QUERIES // max(1, 16 * n))
-    for start in range(0, m, step):
+    for start in range(first, m, step):
         sieve.see(slice(start, min(start + step, m)), asked)
     return sieve.pairs(m)
 

@@ -46,8 +46,7 @@ class Cells:
         order = np.argsort(nearest, kind="stable")
         starts = np.concatenate([[0], np.cumsum(np.bincount(nearest, minlength=len(chosen)))])
         pivot_rows = rows[chosen]
-        pivots = Columns(around.centre, np.float32, rows.shape[1])
-        pivots.fill(pivot_rows)
+        pivots = Columns(around.centre, np.float32, rows.shape[1]).extended(pivot_rows)
         columns = Columns(around.centre, np.float32, rows.shape[1])
         columns.table = np.empty_like(around.table)
         columns.slack = np.empty_like(around.slack)
@@ -60,6 +59,9 @@ class Cells:
         radii = np.zeros(len(chosen))
         radii[filled] = np.sqrt(np.maximum.reduceat(squares, starts[filled])) * _MORE + _TINY
         return cls(pivots, pivot_rows, columns, order, starts, (radii * _MORE).astype(np.float32))
+
+    def __len__(self) -> int:
+        return len(self.order)
 
     @property
     def n_bytes(self) -> int:
@@ -78,7 +80,7 @@ class Cells:
         near[first, every] = False
         cell, query = np.nonzero(near)
         self._visit(sieve, queries, cell, query)
-        return sieve.pairs(len(self.order), self.order)
+        return sieve.pairs(len(self), self.order)
 
     def _bounds(self, queries: Numbers) -> tuple[Numbers, Numbers]:
         """Bound the distance of each cell's rows from each query from below and above, both [cells, n]."""

@@ -10,7 +10,9 @@ order of summation, and the bound leaves room for the few roundings around it.
 
 from __future__ import annotations
 
+from copy import copy
 from dataclasses import dataclass
+from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -41,32 +43,47 @@ class Columns:
         self.dtype = dtype
         self.unit = float(np.finfo(dtype).eps) / 2
         self.e = (width + 64) * self.unit
-        self.table: Numbers = np.empty((0, width + 1), dtype=dtype)
-        self.slack: Numbers = np.empty(0, dtype=dtype)
+        self._room = _Room(np.empty((0, width + 1), dtype=dtype), np.empty(0, dtype=dtype))
+        self.table, self.slack = self._room.table, self._room.slack
 
     @classmethod
     def of(cls, rows: Numbers, centre: Numbers) -> Columns:
         """Bring `rows` about `centre` in float32, or in float64 if float32 cannot carry their squares."""
-        found = cls(centre, np.float32, rows.shape[1])
-        largest = found.fill(rows)
-        if len(rows) and not (largest == 0.0 or _SMALLEST < largest < _LARGEST):
-            found = cls(centre, np.float64, rows.shape[1])
-            found.fill(rows)
-        return found
+        empty = cls(centre, np.float32, rows.shape[1])
+        found = empty.extended(rows)
+        fits = not len(rows) or found._largest(0) == 0.0 or _SMALLEST < found._largest(0) < _LARGEST
+        return found if fits else cls(centre, np.float64, rows.shape[1]).extended(rows)
 
-    def fill(self, rows: Numbers) -> float:
-        """Take `rows` [m, width]; return the largest squared norm."""
-        m, width = rows.shape
-        self.table = np.empty((m, width + 1), dtype=self.dtype)
-        self.slack = np.empty(m, dtype=self.dtype)
-        for start in range(0, m, _BLOCK):
-            part = slice(start, start + _BLOCK)
-            self.put(rows[part], self.table[part], self.slack[part])
-        return float(self.slack.max(initial=0.0)) / (4 * self.e)
+    def extended(self, rows: Numbers) -> Columns:
+        """Give the columns of `rows` [m, width], of which the first are those here; these stay as they are.
+
+        Where there is room behind them, and nobody else has taken it, no row is copied.
+        """
+        old, m = len(self.table), len(rows)
+        more = copy(self)
+        with self._room.lock:
+            if self._room.n_used == old and m <= len(self._room.table):
+                self._room.n_used = m
+            else:
+                more._room = self._room.larger(old, m)
+        more.table, more.slack = more._room.table[:m], more._room.slack[:m]
+        for start in range(old, m, _BLOCK):
+            part = slice(start, min(start + _BLOCK, m))
+            self.put(rows[part], more.table[part], more.slack[part])
+        return more
+
+    def grown(self, rows: Numbers) -> Columns | None:
+        """Extend as `extended` does, or say None where float32 cannot carry the squares of the new rows."""
+        more = self.extended(rows)
+        return more if self.dtype is np.float64 or more._largest(len(self.table)) < _LARGEST else None
+
+    def _largest(self, start: int) -> float:
+        """Give the largest squared norm from row `start` on."""
+        return float(self.slack[start:].max(initial=0.0)) / (4 * self.e)
 
     def put(self, rows: Numbers, table: Numbers, slack: Numbers, centres: Numbers | None = None) -> None:
         """Write `rows` [n, width] into `table` [n, width + 1] and `slack` [n], each about its own centre if given."""
-        with np.errstate(over="ignore"):  # found out by `of`
+        with np.errstate(over="ignore", invalid="ignore"):  # found out by `of`
             np.subtract(rows, self.centre if centres is None else centres, out=table[:, :-1], casting="same_kind")
             norms = np.add.reduce(table[:, :-1] * table[:, :-1], axis=1)  # pairwise, so with a few roundings only
             np.multiply(norms, 1 - 2 * self.e, out=table[:, -1], casting="same_kind")
@@ -91,3 +108,24 @@ class Columns:
     @property
     def n_bytes(self) -> int:
         return int(self.table.nbytes + self.slack.nbytes)
+
+
+class _Room:
+    """Arrays that several `Columns` share from the start; whoever is the longest may write behind itself, once."""
+
+    def __init__(self, table: Numbers, slack: Numbers, n_used: int = 0) -> None:
+        self.table = table
+        self.slack = slack
+        self.n_used = n_used
+        self.lock = Lock()
+
+    def larger(self, n_kept: int, n_wanted: int) -> _Room:
+        """Copy the first `n_kept` rows to where there is room for `n_wanted`, and for some more if any are kept."""
+        capacity = n_wanted + (n_wanted // 4 if n_kept else 0)
+        made = _Room(
+            np.empty((capacity, self.table.shape[1]), dtype=self.table.dtype),
+            np.empty(capacity, dtype=self.slack.dtype),
+            n_wanted,
+        )
+        made.table[:n_kept], made.slack[:n_kept] = self.table[:n_kept], self.slack[:n_kept]
+        return made

@@ -46,7 +46,8 @@ class Sieve:
         n = len(asked.low)
         tile, marks = self._rooms(len(table), n)
         np.matmul(table, asked.factors.T, out=tile)
-        chunk = self._chunk(len(tile))
+        # Many minima are wanted while no limit is known, which is anew for each query that comes to a cell.
+        chunk = _chunk(len(tile), 1 if which is None and self._best.shape[1] == self.k else 4 * self.k)
         minima = tile[: len(tile) // chunk * chunk].reshape(-1, chunk, n).min(axis=1)
         slack = self._columns.slack[part][: len(minima) * chunk].reshape(-1, chunk).max(axis=1)
         self._tighten(minima + slack[:, None] + asked.high, which)
@@ -75,13 +76,6 @@ class Sieve:
         keys.sort()
         return np.divmod(keys, m)
 
-    def _chunk(self, m: int) -> int:
-        """Say of how many of `m` rows to take one minimum: many minima are wanted only while no limit is known."""
-        chunk = _CHUNK
-        while chunk > 1 and m < (chunk if self._best.shape[1] == self.k else 4 * self.k * chunk):
-            chunk //= 2
-        return chunk
-
     def _tighten(self, bounds: Numbers, which: Ints | None) -> None:
         """Lower the limits by upper bounds [chunks, n] of one row in each chunk."""
         if which is None:
@@ -99,6 +93,14 @@ class Sieve:
         known.partition(self.k - 1, axis=1)
         self._best[which] = known[:, : self.k]
         self.limit[which] = np.minimum(self.limit[which], known[:, self.k - 1])
+
+
+def _chunk(m: int, n_wanted: int) -> int:
+    """Say of how many of `m` rows to take one minimum, so that there are `n_wanted` of them if possible."""
+    chunk = _CHUNK
+    while chunk > 1 and m < n_wanted * chunk:
+        chunk //= 2
+    return chunk
 
 
 def _below(tile: Numbers, minima: Numbers, chunk: int, limit: Numbers, marks: Bools) -> tuple[Ints, Ints]:
