@@ -13,9 +13,9 @@ from tests.reference import small_log
 
 import jamais
 from jamais import registry
-from jamais.detectors.knn import KNN
+from jamais.detectors import KNN, LOF, Cluster, Ensemble, IForest, Reconstruction
 from jamais.errors import CorruptStateError, InputError, StateError
-from jamais.memory import CoverMemory, FeatureMemory
+from jamais.memory import CoresetMemory, CoverMemory, FeatureMemory, ReservoirMemory, RingMemory
 from jamais.persistence import (
     VersionStore,
     load_model_auto,
@@ -50,6 +50,19 @@ def feature_memory() -> FeatureMemory:
     made.detain(ROWS[30:34], source="night")
     made.remember_abnormal(ROWS[34:36])
     return made
+
+
+def filled(memory: Any) -> Any:
+    memory.add(ROWS, times=np.arange(40), source="rack 1")
+    return memory
+
+
+def taught(detector: Any) -> Any:
+    detector.fit(ROWS[:30]).set_alarm_rate(0.1)
+    detector.partial_fit(ROWS[30:], times=np.arange(10), source="later").partial_fit(ROWS[:3] * 9, trust="unknown")
+    detector.memory.remember_abnormal(ROWS[:2] + 20)
+    detector.forget(detector.memory.ids[:2])
+    return detector
 
 
 def watcher() -> jamais.Watcher:
@@ -88,11 +101,19 @@ def line_encoder() -> Any:
 
 THINGS: dict[str, Callable[[], Any]] = {
     "cover-memory": memory,
+    "cluster": lambda: taught(Cluster()),
+    "coreset-memory": lambda: filled(CoresetMemory(20)),
+    "ensemble": lambda: taught(Ensemble()),
     "feature-memory": feature_memory,
-    "knn": lambda: KNN(3).fit(ROWS),
+    "iforest": lambda: taught(IForest(n_estimators=20)),
+    "knn": lambda: taught(KNN(3)),
     "line-encoder": line_encoder,
     "llm": llm,
+    "lof": lambda: taught(LOF(5)),
     "logs": watcher,
+    "reconstruction": lambda: taught(Reconstruction()),
+    "reservoir-memory": lambda: filled(ReservoirMemory(20)),
+    "ring-memory": lambda: filled(RingMemory(20)),
     "tinylogbert": hugging,
     "vocab": vocab,
 }
@@ -170,7 +191,7 @@ def test_long_names_are_no_trouble(name: str, tmp_path: Path) -> None:
 
 
 def test_what_cannot_be_saved_is_told(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="cannot save dict: give a watcher or one of cover-memory, feature-memory"):
+    with pytest.raises(InputError, match="cannot save dict: give a watcher or one of cluster, coreset-memory, cover-memory"):
         save_model_binary({}, tmp_path / "x.bin")
     with pytest.raises(InputError, match="digest is one of xxh3-128, sha256, got 'md5'"):
         save_model_binary(memory(), tmp_path / "x.bin", digest="md5")

@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from jamais.errors import JamaisError
 from jamais.testing.bits import digest, hold
 from jamais.types import Floats, Ints, StateTree, Vectors
 
@@ -56,6 +57,30 @@ def a_row_alone_is_a_row_in_a_batch(case: DetectorCase) -> None:
         hold(_same(one.decision_function(case.more[i : i + 1])[0], together[i]), f"row {i} alone scores otherwise")
 
 
+def order_and_batches_change_nothing(case: DetectorCase) -> None:
+    """Rows score the same bits in any order and however they are cut into batches."""
+    one = case.make().fit(case.rows)
+    together = one.decision_function(case.more)
+    mixed = np.random.default_rng(0).permutation(len(case.more))
+    hold(_same(one.decision_function(case.more[mixed]), together[mixed]), "another order of rows, other scores")
+    cut = len(case.more) // 3
+    halves = [one.decision_function(case.more[:cut]), one.decision_function(case.more[cut:])]
+    hold(_same(np.concatenate(halves), together), "rows cut into batches score otherwise")
+
+
+def a_refused_input_changes_nothing(case: DetectorCase) -> None:
+    """Rows that cannot be used are refused with an error, and nothing has changed then."""
+    one = case.make().fit(case.rows)
+    before = digest(one.state_dict())
+    holes, narrow = case.more.copy(), case.more[:, 1:]
+    holes[-1, 0] = np.nan
+    for bad in (holes, narrow, case.more[0]):
+        # (Narrower rows are fine for a new fit.)
+        for name in ("partial_fit", "decision_function", "predict", *(["fit"] if bad is not narrow else [])):
+            hold(_refuses(getattr(one, name), bad), f"{name} took rows of shape {bad.shape} that it cannot use")
+            hold(digest(one.state_dict()) == before, f"{name} refused its input and changed the state")
+
+
 def saved_and_loaded_it_goes_on_as_if_never_stopped(case: DetectorCase) -> None:
     """A loaded detector scores, learns and scores again with the same bits."""
     one, two = case.make().fit(case.rows), case.make()
@@ -99,6 +124,8 @@ def made_twice_it_is_the_same(case: DetectorCase) -> None:
 DETECTOR_CHECKS: tuple[Callable[[DetectorCase], None], ...] = (
     score_is_pure,
     a_row_alone_is_a_row_in_a_batch,
+    order_and_batches_change_nothing,
+    a_refused_input_changes_nothing,
     saved_and_loaded_it_goes_on_as_if_never_stopped,
     a_state_is_a_copy,
     inputs_are_untouched_and_not_kept,
@@ -108,3 +135,11 @@ DETECTOR_CHECKS: tuple[Callable[[DetectorCase], None], ...] = (
 
 def _same(left: Any, right: Any) -> bool:
     return np.asarray(left).tobytes() == np.asarray(right).tobytes()
+
+
+def _refuses(call: Callable[[Any], Any], bad: Any) -> bool:
+    try:
+        call(bad)
+    except JamaisError:
+        return True
+    return False
