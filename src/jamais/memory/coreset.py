@@ -8,7 +8,7 @@ from jamais.memory.kept.covering import Covering, Moves
 from jamais.memory.nearest import NearestRows
 from jamais.types import Bools, Floats
 
-_LEAVE = 4  # one in so many exemplars leaves when the memory is full
+_LEAVE = 16  # one in so many exemplars leaves when the memory is full
 
 
 class CoresetMemory(Covering):

@@ -264,10 +264,12 @@ class Books(ABC):
         self.capacity = int(tree["capacity"])
         self._max_bytes = None if tree.get("max_bytes") is None else int(tree["max_bytes"])
         self._most = self.capacity if self._max_bytes is None else tree["most_rows"]
-        self.encoder_digest = str(tree["encoder_digest"])
+        self.encoder_digest = tree["encoder_digest"]
         self.n_seen = int(tree["n_seen"])
         self._next_id = int(tree["next_id"])
-        self._source_names = [str(name) for name in tree["source_names"]]
+        self._source_names = list(tree["source_names"])
+        if not all(isinstance(text, str) for text in (self.encoder_digest, *self._source_names)) or self.n_seen < 0:
+            raise CorruptStateError("memory.source_names, encoder_digest or n_seen: not what a memory can hold")
         if kept.size > self.capacity or self.capacity < 2:
             raise CorruptStateError(f"memory.rows: saved {kept.size}, capacity {self.capacity}")
         kept.check(self._next_id, len(self._source_names))
