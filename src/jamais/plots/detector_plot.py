@@ -76,7 +76,7 @@ def _map(axes: Any, detector: Detector, low: Floats, high: Floats) -> None:
     """Shade every place by how rare its score is, and draw the line that decides."""
     x, y = (np.linspace(low[i], high[i], _CELLS) for i in (0, 1))
     places = np.stack([one.ravel() for one in np.meshgrid(x, y)], axis=1).astype(np.float32)
-    nats = -np.log(np.maximum(detector.p_value(places), 1e-300)).clip(0.0, _MOST_NATS)
+    nats = np.clip(-np.log(np.maximum(detector.p_value(places), 1e-300)), 0.0, _MOST_NATS)
     axes.contourf(x, y, nats.reshape(_CELLS, _CELLS), levels=np.linspace(0.0, _MOST_NATS, 13), cmap="Greys", alpha=0.8)
     scores = detector.decision_function(places).reshape(_CELLS, _CELLS)
     if scores.min() <= detector.threshold_ < scores.max():
