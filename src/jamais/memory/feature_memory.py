@@ -249,6 +249,10 @@ class FeatureMemory:
             getattr(self, name).merge(getattr(other, name))
         return given
 
+    def __getstate__(self) -> dict[str, Any]:
+        # A copy makes its own searches: they hold locks, and are as large as the rows.
+        return {**self.__dict__, "_indexes": {}}
+
     def state_dict(self) -> StateTree:
         """Return all that is needed to go on exactly."""
         parts = {name: getattr(self, name).state_dict() for name in _PARTS}
