@@ -171,6 +171,15 @@ def test_a_memory_given_as_a_parameter_is_copied_never_filled() -> None:
     assert estimator.fit(data()).decision_function(data(20, seed=9)).tobytes() == first.tobytes()
 
 
+def test_a_pickle_from_before_a_setting_existed_gets_its_default() -> None:
+    make, arguments, state = KNN(n_neighbors=3).as_sklearn().__reduce__()
+    del state["metric"]
+    old = make(*arguments)
+    old.__setstate__(state)
+    assert old.get_params() == KNN(n_neighbors=3).as_sklearn().get_params()
+    assert old.fit(data()).predict(data()).shape == (200,)
+
+
 def test_one_neighbour_still_gives_an_offset_that_lets_new_rows_pass() -> None:
     estimator = KNN(n_neighbors=1).as_sklearn().fit(data())
     assert 0.03 < (estimator.predict(data(500, seed=10)) == -1).mean() < 0.25

@@ -140,7 +140,10 @@ class _Face:
 
 
 def _blank(kind: type[Detector]) -> Any:
-    return object.__new__(estimator_class(kind))
+    made = object.__new__(estimator_class(kind))
+    for name, parameter in list(inspect.signature(kind.__init__).parameters.items())[1:]:
+        setattr(made, name, parameter.default)  # a pickle of an older version may not know all of them
+    return made
 
 
 def _offset(detector: Detector, rows: Any) -> float:
