@@ -1,6 +1,6 @@
 """How often does a normal row that was never seen get a p-value of at most a? It should be a, and never more.
 
-    python -m benchmarks.quality.calibration [--seeds N] [--only knn,lof] [--memories unbounded]
+    python -m benchmarks.quality.calibration [--seeds N] [--bounded-seeds N] [--only knn,lof] [--memories unbounded]
 
 Each seed draws a world (five clusters of unlike spread, some heavy-tailed), fits 999 rows, and asks for the
 p-values of 2,000 others; then come 50 rounds of `partial_fit` with 20 rows each, and 2,000 others again. 999 and
@@ -27,8 +27,9 @@ from jamais.types import Floats, Vectors
 
 RESULT = Path(__file__).parents[1] / "results" / "quality-calibration.csv"
 DETECTORS = ("knn", "lof", "iforest", "cluster", "reconstruction", "ensemble")
+UNBOUNDED = "unbounded"
 MEMORIES: dict[str, Callable[[], Any]] = {
-    "unbounded": lambda: None,
+    UNBOUNDED: lambda: None,
     "cover 300": lambda: CoverMemory(300),
     "ring 300": lambda: RingMemory(300),
     "reservoir 300": lambda: ReservoirMemory(300),
@@ -67,6 +68,7 @@ class Figure:
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, default=200)
+    parser.add_argument("--bounded-seeds", type=int, default=100, help="seeds for the bounded memories")
     parser.add_argument("--only", default=",".join(DETECTORS), help="detectors, with commas between them")
     parser.add_argument("--memories", default=",".join(MEMORIES), help="memories, with commas between them")
     parser.add_argument("--out", type=Path, default=RESULT)
@@ -74,7 +76,7 @@ def main(arguments: list[str] | None = None) -> int:
     found = []
     for memory in asked.memories.split(","):
         for detector in asked.only.split(","):
-            for figure in figures(detector, memory, asked.seeds):
+            for figure in figures(detector, memory, asked.seeds if memory == UNBOUNDED else asked.bounded_seeds):
                 found.append(figure)
                 print(
                     f"{figure.detector:<15}{figure.memory:<15}{figure.moment:<18}p <= {figure.rate:<7}"

@@ -43,8 +43,8 @@ def pareto(excess: Floats, weights: Floats, smallest_scale: float) -> Tail:
     """Fit a generalised Pareto tail by probability-weighted moments (Hosking & Wallis, Technometrics 1987).
 
     The shape is raised by its standard error and never negative: a tail thought too short makes p-values too
-    small by orders of magnitude, one thought too long makes them somewhat large. So the tail of bounded scores is
-    exponential at most, and its p-values are on the safe side.
+    small by orders of magnitude, one thought too long makes them somewhat large. So bounded scores get an
+    exponential tail, and p-values on the safe side.
     """
     finite = np.isfinite(excess)
     excess, weights = excess[finite], weights[finite]
@@ -58,8 +58,9 @@ def pareto(excess: Floats, weights: Floats, smallest_scale: float) -> Tail:
     mean = float(np.add.reduce(weights * parts)) / k
     lower = float(np.add.reduce(weights * (1.0 - ranks) * parts)) / k
     gap = mean - 2.0 * lower
-    shape = min(max(2.0 - mean / gap, 0.0), _LARGEST_SHAPE) if gap > 0.0 else 0.0
-    raised = min(shape + (1.0 + shape) / math.sqrt(k), _LARGEST_SHAPE)
+    found = min(2.0 - mean / gap, _LARGEST_SHAPE) if gap > 0.0 else -math.inf
+    shape = max(found, 0.0)
+    raised = min(max(found + (1.0 + shape) / math.sqrt(k), 0.0), _LARGEST_SHAPE)
     # Above the highest, an excess follows the same law with a scale grown by shape x its height.
     return Tail(min(max(smallest_scale, (mean * (1.0 - shape) + raised) * largest), _LARGEST_SCALE), raised)
 

@@ -15,7 +15,7 @@ import numpy as np
 from jamais.detectors.calibration.conformal import Calibration
 from jamais.detectors.detector import Detector
 from jamais.detectors.ensemble.combining import METHODS, combined
-from jamais.detectors.ensemble.members import Wanted, described, made
+from jamais.detectors.ensemble.members import Wanted, described, keep_models, made
 from jamais.detectors.ensemble.record import Labelled, performance
 from jamais.detectors.ensemble.weights import agreement, from_agreement, from_labels, strays
 from jamais.detectors.reasons import Reason
@@ -116,6 +116,12 @@ class Ensemble(Detector):
             )
             for i, reason in enumerate(found)
         ]
+
+    def load_state_dict(self, tree: StateTree) -> None:
+        """Become the ensemble of a state, but keep models given from outside to members of the same name."""
+        before = self.detectors
+        super().load_state_dict(tree)
+        keep_models(self.detectors, before)
 
     # What a detector answers
 

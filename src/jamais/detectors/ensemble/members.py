@@ -8,6 +8,7 @@ from typing import Any
 
 from jamais import registry
 from jamais.detectors.detector import Detector
+from jamais.detectors.reconstruction import Reconstruction
 from jamais.errors import SettingsError
 from jamais.memory.feature_memory import FeatureMemory
 
@@ -37,6 +38,18 @@ def described(members: Mapping[str, Detector]) -> list[dict[str, Any]]:
     return [{"name": name, "type": registry.name_of(one), "settings": one.settings()} for name, one in members.items()]
 
 
+def keep_models(members: Mapping[str, Detector], before: Mapping[str, Detector]) -> None:
+    """Give loaded `members` the models from outside that those of the same name had `before`: no state holds them."""
+    for name, one in members.items():
+        given = before.get(name)
+        if (
+            isinstance(one, Reconstruction)
+            and isinstance(given, Reconstruction)
+            and one.model == "external" != given.model
+        ):
+            one.model = given.model
+
+
 def _member(wanted: Wanted, common: Mapping[str, Any], memory: FeatureMemory) -> tuple[str, Detector]:
     if isinstance(wanted, str):
         kind = _kind(wanted)
@@ -50,7 +63,7 @@ def _member(wanted: Wanted, common: Mapping[str, Any], memory: FeatureMemory) ->
     if hasattr(wanted, "detectors"):
         raise SettingsError("an ensemble is no member of another: give its detectors")
     name = type(wanted).__name__.lower()
-    return name, wanted if wanted.memory is memory else _new(type(wanted), wanted.settings(), memory)
+    return name, wanted if wanted.memory is memory else _new(type(wanted), wanted.get_params(), memory)
 
 
 def _kind(name: Any) -> type[Any]:
