@@ -172,3 +172,85 @@ def test_importing_the_detector_imports_no_torch() -> None:
     code = "import sys, jamais.detectors.knn; print('torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"
+
+
+def test_cosine_knows_which_exemplar_stands_for_a_row_among_those_of_its_direction() -> None:
+    rows = data(40)
+    rows = np.concatenate([rows, rows * 2, rows * 3])  # each direction three times, at three lengths
+    detector = KNN(n_neighbors=3, metric="cosine").fit(rows)
+    wanted = [peer_scores(np.delete(rows, i, axis=0), rows[i : i + 1], 3, "largest", "cosine")[0] for i in range(120)]
+    assert np.abs(detector.decision_scores_ - wanted).max() < 3e-7
+
+
+@pytest.mark.parametrize("method", ["largest", "mean", "median"])
+def test_too_few_rows_beside_itself_are_joined_as_far_as_they_go(method: str) -> None:
+    rows = data(3)
+    detector = KNN(n_neighbors=3, method=method).partial_fit(rows)
+    wanted = [peer_scores(np.delete(rows, i, axis=0), rows[i : i + 1], 2, method, "euclidean")[0] for i in range(3)]
+    assert np.abs(detector.unseen_scores(rows) - wanted).max() < 3e-7
+    assert KNN(n_neighbors=1, method=method).partial_fit(rows[:1]).unseen_scores(rows[:1]).tolist() == [0.0]
+
+
+def test_cosine_is_explained_by_the_angle_and_not_by_the_length() -> None:
+    rows = np.eye(12, dtype=np.float32) + 0.01
+    detector = KNN(n_neighbors=1, metric="cosine").fit(rows)
+    query = rows[3] * 50
+    query[7] += 20.0
+    (reason,) = detector.explain(query[None], n_features=2)
+    assert {column for column, _ in reason.features} == {3, 7}
+    assert reason.features[0][0] == 7
+    assert KNN(n_neighbors=1).fit(rows).explain(query[None])[0].features[0][0] == 3  # the length
+
+
+def test_tensors_score_as_arrays_do() -> None:
+    import torch
+
+    rows, queries = data(), data(20, seed=6)
+    for metric in ("euclidean", "cosine"):
+        detector = KNN(metric=metric).fit(torch.from_numpy(rows).double())
+        wanted = detector.decision_function(queries)
+        assert detector.decision_function(torch.from_numpy(queries)).tobytes() == wanted.tobytes()
+        assert detector.nearest(torch.from_numpy(queries))[1].tolist() == detector.nearest(queries)[1].tolist()
+
+
+def test_the_device_of_a_tensor_decides_where_is_searched(monkeypatch: pytest.MonkeyPatch) -> None:
+    import torch
+
+    from jamais.detectors import knn
+    from jamais.memory.nearest import NearestRows
+
+    asked = []
+    whole = NearestRows.nearest
+
+    def nearest(self: NearestRows, queries: np.ndarray, k: int, **how: object) -> object:
+        asked.append(how.get("device", ""))
+        return whole(self, queries, k, **how)  # type: ignore[arg-type]
+
+    detector, queries = KNN().fit(data()), data(20, seed=6)
+    wanted = detector.decision_function(queries)
+    monkeypatch.setattr(NearestRows, "nearest", nearest)
+    monkeypatch.setattr(knn, "device_of", lambda X: "cpu" if isinstance(X, torch.Tensor) else "")
+    assert detector.decision_function(torch.from_numpy(queries)).tobytes() == wanted.tobytes()
+    assert detector.predict(torch.from_numpy(queries)).shape == (20,)
+    detector.decision_function(queries)
+    assert asked == ["cpu", "cpu", ""]
+
+
+@pytest.mark.gpu
+def test_cuda_tensors_score_with_the_same_bits() -> None:
+    import torch
+
+    if not torch.cuda.is_available():
+        pytest.skip("no CUDA device")
+    detector, queries = KNN().fit(data(3_000)), data(200, seed=6)
+    there = torch.from_numpy(queries).cuda()
+    assert detector.decision_function(there).tobytes() == detector.decision_function(queries).tobytes()
+
+
+def test_an_approximate_search_survives_saving_and_is_exact_in_small_memories() -> None:
+    detector = KNN(approximate=True).fit(data())
+    again = KNN()
+    again.load_state_dict(detector.state_dict())
+    assert again.approximate
+    assert again.get_params()["approximate"] is True
+    assert again.decision_function(data(9)).tobytes() == KNN().fit(data()).decision_function(data(9)).tobytes()

@@ -13,8 +13,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from jamais.memory.search.approximate import FEWEST as FEWEST_FOR_LISTS
+from jamais.memory.search.approximate import ApproximateRows
 from jamais.memory.search.cells import FEWEST, Cells, worthwhile
 from jamais.memory.search.columns import Asked, Columns
+from jamais.memory.search.device import DeviceColumns
 from jamais.memory.search.exact import decide, squared_differences
 from jamais.memory.search.sieve import CrowdedError, Sieve
 from jamais.types import Floats, Ints
@@ -28,7 +31,7 @@ _DIRECT = 30  # a direct difference costs as much as so many float64 products,
 _MAKING = 100  # and to bring the rows into float64 as much as so many queries
 _STALE = 2  # times the rows for which the centre was taken: then a new one is due
 _LATE = 1.25  # times the rows in cells: then new cells are due
-_CELL_QUERIES = 4_096  # asked at once of cells
+_MANY_QUERIES = 4_096  # asked at once of cells, lists and devices
 
 
 class NearestRows:
@@ -39,6 +42,8 @@ class NearestRows:
         centre = rows.mean(axis=0, dtype=np.float64) if len(rows) else np.zeros(rows.shape[1])
         self._columns = Columns.of(rows, centre.astype(rows.dtype))
         self._cells: Cells | None = None
+        self._lists: ApproximateRows | None = None
+        self._on_devices: dict[str, DeviceColumns] = {}
         self._n_asked = 0
         self._n_made = len(rows)
         self._can_have_cells = len(rows) >= FEWEST and self._columns.dtype is np.float32
@@ -56,7 +61,9 @@ class NearestRows:
         if columns is None:
             return NearestRows(rows)
         more = copy(self)
-        more._rows, more._columns = rows, columns
+        more._rows, more._columns, more._on_devices = rows, columns, {}
+        if self._lists is not None and len(rows) > _LATE * len(self._lists):
+            more._lists = None
         if self._cells is not None and len(rows) > _LATE * len(self._cells):
             more._cells, more._tried, more._n_asked = None, False, 0
         return more
@@ -66,29 +73,41 @@ class NearestRows:
         """Bytes held beside the rows."""
         return self._columns.n_bytes + (0 if self._cells is None else self._cells.n_bytes)
 
-    def nearest(self, queries: NDArray[Any], k: int) -> tuple[Floats, Ints]:
+    def nearest(
+        self, queries: NDArray[Any], k: int, *, device: str = "", approximate: bool = False
+    ) -> tuple[Floats, Ints]:
         """Return distances [n, k] rising and slots [n, k] of the k nearest rows; ties go to the lower slot.
 
-        `k` is cut to the number of rows.
+        `k` is cut to the number of rows. On a torch `device` ("cuda:0") the answer has the same bits. With
+        `approximate`, memories of 50,000 rows and more are searched by faiss: some rows may not be the nearest
+        (`recall` says how many), their distances are exact. Raise `MissingExtraError` without faiss.
         """
         k = min(k, len(self))
         distances = np.empty((len(queries), k), dtype=np.float64)
         slots = np.empty((len(queries), k), dtype=np.int64)
-        self._prepare(len(queries))
-        step = _QUERIES if self._cells is None else _CELL_QUERIES
+        approximate = approximate and len(self) >= FEWEST_FOR_LISTS and self._columns.dtype is np.float32
+        self._prepare(0 if approximate or device else len(queries))
+        step = _QUERIES if self._cells is None and not device and not approximate else _MANY_QUERIES
         for start in range(0, len(queries) if k else 0, step):
             part = slice(start, start + step)
-            self._answer(queries[part], k, distances[part], slots[part])
+            self._answer(queries[part], k, distances[part], slots[part], device, approximate)
         return distances, slots
 
-    def _answer(self, queries: NDArray[Any], k: int, distances: Floats, slots: Ints) -> None:
+    def recall(self, queries: NDArray[Any], k: int) -> float:
+        """Return which share of the `k` nearest rows of `queries` [n, width] an approximate search finds."""
+        exact, found = self.nearest(queries, k)[0], self.nearest(queries, k, approximate=True)[0]
+        return float((found <= exact[:, -1:]).mean()) if exact.size else 1.0
+
+    def _answer(
+        self, queries: NDArray[Any], k: int, distances: Floats, slots: Ints, device: str, approximate: bool
+    ) -> None:
         """Fill `distances` and `slots` [n, k], in halves where too many rows are candidates at once."""
         try:
-            query, slot = self._candidates(queries, k)
+            query, slot = self._by_lists(queries, k) if approximate else self._candidates(queries, k, device)
         except CrowdedError:
             half = len(queries) // 2
             for part in (slice(half), slice(half, None)):
-                self._answer(queries[part], k, distances[part], slots[part])
+                self._answer(queries[part], k, distances[part], slots[part], device, approximate)
         else:
             distances[:], slots[:] = decide(queries, self._rows, query, slot, k)
 
@@ -100,15 +119,15 @@ class NearestRows:
             if worthwhile(self._columns, 2 * isqrt(len(self))):
                 self._cells = Cells.of(self._rows, self._columns, 2 * isqrt(len(self)))
 
-    def _candidates(self, queries: NDArray[Any], k: int) -> tuple[Ints, Ints]:
+    def _candidates(self, queries: NDArray[Any], k: int, device: str = "") -> tuple[Ints, Ints]:
         """Return sorted (query, slot) pairs among which are the k nearest of every query."""
         asked = self._columns.ask(queries)
         carried = self._columns.carries(asked)
         if not carried.all():
-            return self._apart(queries, carried, k)
-        if self._cells is None:
+            return self._apart(queries, carried, k, device)
+        if self._cells is None or device:
             try:
-                query, slot = _sifted(self._columns, asked, k)
+                query, slot = self._flat(asked, k, device)
             except CrowdedError:
                 if not self._can_have_cells:
                     raise
@@ -122,6 +141,34 @@ class NearestRows:
             self._cells = Cells.of(self._rows, self._columns, min(max(8, isqrt(len(self)) // 4), 32))
         return self._by_cells(queries, asked, k)
 
+    def _flat(self, asked: Asked, k: int, device: str) -> tuple[Ints, Ints]:
+        if not device or self._columns.dtype is not np.float32:
+            return _sifted(self._columns, asked, k)
+        there = self._on_devices.get(device)
+        if there is None:
+            there = self._on_devices[device] = DeviceColumns(self._columns, device)
+        return there.candidates(asked, k)
+
+    def _by_lists(self, queries: NDArray[Any], k: int) -> tuple[Ints, Ints]:
+        """Let faiss name the candidates; search exactly for queries of which it finds too few."""
+        asked, n, m = self._columns.ask(queries), 0, len(self)
+        good = self._columns.carries(asked)
+        if self._lists is None:
+            self._lists = ApproximateRows(self._rows, self._columns.centre)
+        n = len(self._lists)
+        query, slot = self._lists.candidates(np.where(good[:, None], queries, 0), min(k, n))
+        good &= np.bincount(query, minlength=len(queries)) >= min(k, n)
+        parts = [(query[good[query]], slot[good[query]])]
+        ones = np.flatnonzero(good)
+        if n < m and len(ones):
+            late, slot = _sifted(self._columns, self._columns.ask(queries[ones]), min(k, m - n), n)
+            parts.append((ones[late], slot))
+        others = np.flatnonzero(~good)
+        if len(others):
+            query, slot = self._candidates(queries[others], k)
+            parts.append((others[query], slot))
+        return _merged(parts, m)
+
     def _by_cells(self, queries: NDArray[Any], asked: Asked, k: int) -> tuple[Ints, Ints]:
         """Search the cells, and one by one the rows that came later."""
         assert self._cells is not None
@@ -129,12 +176,12 @@ class NearestRows:
         found = self._cells.candidates(queries, min(k, n))
         return found if n == m else _merged([found, _sifted(self._columns, asked, min(k, m - n), n)], m)
 
-    def _apart(self, queries: NDArray[Any], carried: NDArray[np.bool_], k: int) -> tuple[Ints, Ints]:
+    def _apart(self, queries: NDArray[Any], carried: NDArray[np.bool_], k: int, device: str) -> tuple[Ints, Ints]:
         """Ask in float64 for queries that float32 cannot carry."""
         parts: list[tuple[Ints, Ints]] = []
         near, far = np.flatnonzero(carried), np.flatnonzero(~carried)
         if len(near):
-            query, slot = self._candidates(queries[near], k)
+            query, slot = self._candidates(queries[near], k, device)
             parts.append((near[query], slot))
         query, slot = self._in_float64(queries[far], k)
         parts.append((far[query], slot))

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 _SMALLEST, _LARGEST = 1e-12, 1e30  # squared norms that float32 products can carry; beyond, float64 does
 _TINY = 1e-34  # what float32 products of tiny numbers may lose by underflow
-_BLOCK = 4_096  # rows brought about their centre at once
+_BLOCK = 512  # rows brought about their centre at once
 
 Numbers = NDArray[Any]
 """float32 or float64."""
