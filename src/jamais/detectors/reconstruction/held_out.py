@@ -12,7 +12,7 @@ import numpy as np
 from jamais.memory.feature_memory import FeatureMemory
 from jamais.types import Floats, Ints, Vectors
 
-FOLDS = 10
+_NARROW, _MANY_FOLDS, _FEW_FOLDS = 128, 10, 5
 MANY = 5
 """Calibration rows are held out if there are this many times as many rows; and at least:"""
 ENOUGH = 50
@@ -34,11 +34,22 @@ def training_weights(memory: FeatureMemory) -> Floats:
     return weights
 
 
+def n_folds(memory: FeatureMemory) -> int:
+    """Say in how many parts rows are judged: the more, the less is missing to each model, and the more it costs."""
+    return _MANY_FOLDS if (memory.width or 0) <= _NARROW else _FEW_FOLDS
+
+
+def folds_of(memory: FeatureMemory, rows: Vectors) -> Ints:
+    """Return the fold [n] of each of `rows` [n, width]; -1 for those that are not remembered."""
+    slots = own_slots(memory, rows)
+    return np.where(slots >= 0, memory.ids[slots] % n_folds(memory), -1)
+
+
 def fold_weights(memory: FeatureMemory, fold: int) -> Floats:
     """Return how many of the rows behind each exemplar are not in `fold`, [m]."""
-    counts = memory.counts
-    turns = (fold - memory.ids) % FOLDS  # the first row of an exemplar is in fold id % FOLDS, the next in the next
-    return np.asarray(counts - counts // FOLDS - (turns < counts % FOLDS), dtype=np.float64)
+    counts, n = memory.counts, n_folds(memory)
+    turns = (fold - memory.ids) % n  # the first row of an exemplar is in fold id % n, the next in the next one
+    return np.asarray(counts - counts // n - (turns < counts % n), dtype=np.float64)
 
 
 def own_slots(memory: FeatureMemory, rows: Vectors) -> Ints:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from jamais.detectors.detector import Detector
-from jamais.detectors.reconstruction.held_out import FOLDS, fold_weights, holds_out, own_slots, training_weights
+from jamais.detectors.reconstruction.held_out import fold_weights, folds_of, holds_out, n_folds, training_weights
 from jamais.detectors.reconstruction.moments import Moments
 from jamais.detectors.reconstruction.outside import HasLoss, Reconstructs, errors, losses
 from jamais.detectors.reconstruction.pca import Pca
@@ -137,8 +137,7 @@ class Reconstruction(Detector):
         if self._kind == _EXTERNAL or holds_out(self.memory):
             return self._scores(rows)
         scores = self._scores(rows)
-        slots = own_slots(self.memory, rows)
-        folds = np.where(slots >= 0, self.memory.ids[slots] % FOLDS, -1)
+        folds = folds_of(self.memory, rows)
         for fold, model in enumerate(self._fold_models()):
             own = folds == fold
             scores[own] = _root_mean_square(model.errors(rows[own]))
@@ -147,7 +146,7 @@ class Reconstruction(Detector):
     def _fold_models(self) -> list[Pca]:
         """Give models that have learned all rows but those of one fold each; made once per change."""
         if self._folds is None or self._folds[0] != self.memory.changes:
-            weights = [fold_weights(self.memory, fold) for fold in range(FOLDS)]
+            weights = [fold_weights(self.memory, fold) for fold in range(n_folds(self.memory))]
             # A fold that holds all rows leaves none to learn from: its rows are judged by the model of all.
             models = [Pca.of(Moments.of(self.memory.rows, one)) if one.any() else self._own() for one in weights]
             self._folds = (self.memory.changes, models)
