@@ -239,7 +239,7 @@ def test_a_row_learned_without_its_line_borrows_a_loss_and_a_strange_one_has_non
 ) -> None:
     detector = model.anomaly_methods["reconstruction"]
     features = judged(model, tokenizer, MORE).features
-    with pytest.raises(InputError, match=r"call model\(\*\*inputs\) first"):
+    with pytest.raises(InputError, match=r"judge the lines with model\(\*\*inputs\) first"):
         detector.decision_function(features)
     model.anomaly_methods["knn"].partial_fit(features)
     fit(model)

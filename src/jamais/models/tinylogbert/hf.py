@@ -8,6 +8,7 @@ the memory of normal features live in `anomaly/`; they are saved, loaded and upd
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
@@ -239,7 +240,7 @@ class TinyLogBERT(PreTrainedModel):  # type: ignore[no-untyped-call]
         without a manifest, as other programs write it, is a warning.
         """
         name, read = pretrained_model_name_or_path, super().from_pretrained
-        loaded, found = pretrained.load(name, kwargs, lambda: read(str(name), *model_args, **kwargs))
+        loaded, found = pretrained.load(name, kwargs, lambda where: read(where, *model_args, **kwargs))
         model = loaded[0] if isinstance(loaded, tuple) else loaded
         model.vocabulary = Vocabulary(found.tokens, model.config.known_characters)
         model._remember(found.anomaly, found.features)
@@ -296,12 +297,12 @@ class TinyLogBERT(PreTrainedModel):  # type: ignore[no-untyped-call]
         with torch.no_grad(), dropout_off(self.encoder):
             return pooled(self.encoder(ids, real), ids, real)
 
-    def _remember(self, anomaly: StateTree | None, features: list[AnyArray]) -> None:
+    def _remember(self, anomaly: StateTree | None, features: Mapping[str, AnyArray]) -> None:
         """Take over memory and detectors from a state, or from the feature files of another program."""
         if anomaly is not None:
             self.anomaly = anomaly_methods_of(anomaly, self.config.hidden_size)
         elif features:
-            self.anomaly.adopt(features)
+            self.anomaly.adopt(features, self.config.hidden_size)
 
     def _init_weights(self, module: nn.Module) -> None:
         super()._init_weights(module)  # type: ignore[no-untyped-call]

@@ -19,7 +19,7 @@ from jamais.errors import CorruptStateError, InputError
 from jamais.models.tinylogbert.shown import MODEL_TYPE, model_arrangement
 from jamais.persistence import files, json_text
 from jamais.persistence.dtypes import AnyArray
-from jamais.persistence.faces.folder import open_sealed, replacing_folder, steady, warn_unsealed
+from jamais.persistence.faces.folder import manifest, open_sealed, replacing_folder, steady, warn_unsealed
 from jamais.persistence.faces.folder.array_files import unsealed_arrays
 from jamais.persistence.faces.folder.placing import at
 from jamais.persistence.faces.folder.tokenizer_files import MAX_BYTES, TOKENIZER, VOCABULARY, tokens_of
@@ -80,18 +80,22 @@ class Beside:
     tokens: list[str]
     anomaly: StateTree | None = None
     """The state of memory and detectors."""
-    features: list[AnyArray] = field(default_factory=list)
-    """The features [m, width] in a folder that another program wrote."""
+    features: Mapping[str, AnyArray] = field(default_factory=dict)
+    """File -> features [m, width], in a folder that another program wrote."""
 
 
-def load(name: str | os.PathLike[str], options: Mapping[str, Any], read: Callable[[], Any]) -> tuple[Any, Beside]:
-    """Give what the library's `read()` loads, and what lies beside; verify a folder on this machine before.
+def load(name: str | os.PathLike[str], options: Mapping[str, Any], read: Callable[[str], Any]) -> tuple[Any, Beside]:
+    """Give what the library's `read(name)` loads, and what lies beside; verify before what jamais wrote.
 
     Raises CorruptStateError naming files and tensors that are not what was written.
     """
-    folder = Path(name, options.get("subfolder") or "")
-    if not folder.is_dir():
-        return read(), Beside(_tokens(lambda file: _from_hub(str(name), file, options), str(name)))
+    root, inside = Path(name), options.get("subfolder") or ""
+    if not (root / inside).is_dir():
+        fetched = _fetched(str(name), options)
+        if fetched is None:
+            return read(str(name)), Beside(_tokens(lambda file: _from_hub(str(name), file, options), str(name)))
+        root = fetched
+    folder = root / inside
 
     def verified() -> tuple[Any, Beside]:
         sealed = open_sealed(folder, links=True)  # the cache of the Hub is made of links
@@ -99,11 +103,11 @@ def load(name: str | os.PathLike[str], options: Mapping[str, Any], read: Callabl
             warn_unsealed(folder)
             _check_pickles(folder)
             tokens = _tokens(lambda file: folder / file, str(folder))
-            return read(), Beside(tokens, features=_unsealed_features(folder))
+            return read(str(root)), Beside(tokens, features=_unsealed_features(folder))
         tree = sealed.state(accept_edits=False)
         seal = sealed.manifest.tokenizer
         tokens = at(tree, seal.tokens) if seal else _tokens(lambda file: folder / file, str(folder))
-        loaded = read()
+        loaded = read(str(root))
         again = open_sealed(folder, links=True)
         if again is None or again.manifest.generation != sealed.manifest.generation:
             raise CorruptStateError(f"{folder}: was replaced while it was read: load it again")
@@ -112,18 +116,18 @@ def load(name: str | os.PathLike[str], options: Mapping[str, Any], read: Callabl
     return steady(folder, verified)
 
 
-def features_of(tree: StateTree) -> list[AnyArray]:
-    """Give the features in the state of a folder that another program wrote."""
+def features_of(tree: StateTree) -> dict[str, AnyArray]:
+    """Give the features, by detector, in the state of a folder that another program wrote."""
     found: dict[str, Any] = tree.get("detectors", {})
-    return [one["features"] for one in found.values() if len(one.get("features", ()))] if found else []
+    return {name: one["features"] for name, one in found.items() if len(one.get("features", ()))}
 
 
-def _unsealed_features(folder: Path) -> list[AnyArray]:
+def _unsealed_features(folder: Path) -> dict[str, AnyArray]:
     """Read plain numbers of *_features.npy; a pickle is refused by its header."""
     if not (folder / "detectors").is_dir():
-        return []
-    found = (unsealed_arrays(path)[""] for path in sorted((folder / "detectors").glob("*_features.npy")))
-    return [features for features in found if len(features)]
+        return {}
+    found = {str(path): unsealed_arrays(path)[""] for path in sorted((folder / "detectors").glob("*_features.npy"))}
+    return {name: features for name, features in found.items() if len(features)}
 
 
 def _written(folder: Path) -> tuple[dict[str, AnyArray], dict[str, tuple[str, str]]]:
@@ -186,6 +190,20 @@ def _tokens(place: Callable[[str], Path | None], where: str) -> list[str]:
         if path is not None and path.exists():
             return tokens_of(name, files.read(Path(os.path.realpath(path)), limit=MAX_BYTES), str(path))
     raise InputError(f"{where}: {VOCABULARY} is missing, {TOKENIZER} too: save the model again with save_pretrained")
+
+
+def _fetched(name: str, options: Mapping[str, Any]) -> Path | None:
+    """Bring all files of a sealed repository from the Hub; give their folder, None where nothing is sealed."""
+    try:
+        listed = _from_hub(name, manifest.NAME, options)
+    except OSError:
+        return None  # no such repository, or no network: the library says so itself
+    if listed is None:
+        return None
+    told = manifest.parse(files.read(Path(os.path.realpath(listed)), limit=manifest.MAX_BYTES), str(listed))
+    for file in told.files:
+        _from_hub(name, file, options)
+    return listed.parents[len(Path(options.get("subfolder") or "").parts)]
 
 
 def _from_hub(name: str, file: str, options: Mapping[str, Any]) -> Path | None:

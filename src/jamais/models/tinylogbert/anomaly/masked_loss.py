@@ -38,43 +38,58 @@ class MaskedLoss(Detector):
     ) -> None:
         super().__init__(contamination, memory)
         self.losses = LineLosses() if losses is None else losses
+        self._known: tuple[tuple[int, int], Floats] | None = None
 
     def settings(self) -> dict[str, Any]:
         return {"contamination": self.contamination}
+
+    def decision_function(self, X: Any) -> Floats:
+        """Return the loss [n] of each row of `X` [n, width]; raise `InputError` for rows whose line is not at hand."""
+        rows = self._ready(X)
+        unknown = int(np.isnan(self.losses.at_hand(rows)).sum())
+        if unknown:
+            raise InputError(
+                f"the reconstruction of {unknown} of {len(rows)} rows is not known, as it takes the pieces of the "
+                "line: judge the lines with model(**inputs) first, or read its anomaly_scores"
+            )
+        return self._sharpened(self._scores(rows), rows)
 
     def _refit(self) -> None:
         """Nothing to derive: the network is what was learned."""
 
     def _scores(self, rows: Vectors) -> Floats:
+        """Give losses; a row that is no line, as an ensemble asks about, loses more the farther off it lies."""
         losses = self.losses.at_hand(rows)
-        unknown = np.flatnonzero(np.isnan(losses))
-        if len(unknown):
-            abnormal = {_key(row) for row in self.memory.abnormal.rows}
-            strange = sum(_key(row) not in abnormal for row in rows[unknown])
-            if strange:
-                raise InputError(
-                    f"the reconstruction of {strange} of {len(rows)} rows is not known, as it takes the pieces of "
-                    "the line: call model(**inputs) first and pass its features, or read its anomaly_scores"
-                )
-            losses[unknown] = self._borrowed(rows[unknown])
+        unknown = np.isnan(losses)
+        if unknown.any():
+            near, distances = self._nearest_known(rows[unknown])
+            variances = self.memory.rows.var(axis=0, dtype=np.float64)
+            spread = np.sqrt(np.add.reduce(variances)) or 1.0
+            losses[unknown] = near * (1.0 + distances / spread)
         return losses
 
     def _unseen_scores(self, rows: Vectors) -> Floats:
         losses = self.losses.of(rows)
         unknown = np.isnan(losses)
         if unknown.any():
-            losses[unknown] = self._borrowed(rows[unknown])
+            losses[unknown] = self._nearest_known(rows[unknown])[0]
         return losses
 
-    def _borrowed(self, rows: Vectors) -> Floats:
-        """Give each of `rows` [n, width] the loss of the nearest remembered row that came with its line."""
-        losses = self.losses.of(self.memory.rows)
+    def _nearest_known(self, rows: Vectors) -> tuple[Floats, Floats]:
+        """Give the loss [n] of the nearest remembered row that came with its line, and how far off it is [n]."""
+        now = (self.memory.changes, self.losses.changes)
+        if self._known is None or self._known[0] != now:
+            self._known = (now, self.losses.of(self.memory.rows))
+        losses = self._known[1]
         known = np.flatnonzero(~np.isnan(losses))
         if not len(known):
             raise NotReadyError(
                 "no remembered row came with its line: call model(**inputs, training_phase=True, update_memory=True)"
             )
-        return losses[known[NearestRows(self.memory.rows[known]).nearest(rows, 1)[1][:, 0]]]
+        whole = len(known) == len(losses)
+        index = self.memory.index() if whole else NearestRows(self.memory.rows[known])
+        distances, slots = index.nearest(rows, 1)
+        return losses[known[slots[:, 0]]], distances[:, 0]
 
 
 class LineLosses:
@@ -83,6 +98,8 @@ class LineLosses:
     def __init__(self) -> None:
         self._kept: dict[bytes, float] = {}
         self._recent: OrderedDict[bytes, float] = OrderedDict()
+        self.changes = 0
+        """Goes up when losses are kept. Not state."""
 
     def of(self, rows: Vectors) -> Floats:
         """Give the losses [n] that are kept of remembered rows [n, width]; NaN for rows that came without a line."""
@@ -105,6 +122,7 @@ class LineLosses:
     def keep(self, rows: Vectors, losses: Floats, memory: FeatureMemory) -> None:
         """Keep the losses of lines that are being remembered, as long as `memory` does."""
         self._kept.update(zip(map(_key, rows), losses.tolist(), strict=True))
+        self.changes += 1
         parts = [getattr(memory, name).rows for name in _PARTS]
         if len(self._kept) > 2 * sum(map(len, parts)) + len(rows) + _SPARE:
             still = {_key(row) for part in parts for row in part} | {_key(row) for row in rows}
@@ -125,6 +143,7 @@ class LineLosses:
             known = ~np.isnan(losses)
             kept.update(zip(map(_key, rows[known]), losses[known].tolist(), strict=True))
         self._kept, self._recent = kept, OrderedDict()
+        self.changes += 1
 
 
 def _key(row: Vectors) -> bytes:

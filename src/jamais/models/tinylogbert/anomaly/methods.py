@@ -5,7 +5,7 @@ One memory of normal rows serves all methods. What is learned goes there first; 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from jamais.detectors.detector import Detector
 from jamais.detectors.ensemble import Ensemble
-from jamais.errors import NotReadyError, SettingsError
+from jamais.errors import CorruptStateError, NotReadyError, SettingsError
 from jamais.memory.feature_memory import FeatureMemory
 from jamais.memory.incoming import checked_rows
 from jamais.models.tinylogbert.anomaly.kinds import METHODS, made
@@ -80,9 +80,12 @@ class AnomalyMethods:
         self.memory.remember_abnormal(rows)
         self._followed()
 
-    def adopt(self, features: Sequence[NDArray[Any]]) -> None:
-        """Remember the features [m, width] that another program kept for its detectors, each row once, and fit."""
-        rows = np.concatenate([checked_rows(part, None, "the feature memory") for part in features])
+    def adopt(self, features: Mapping[str, NDArray[Any]], width: int) -> None:
+        """Remember the features [m, width] that another program kept, by the name of each file; every row once. Fit."""
+        for name, part in features.items():
+            if part.ndim != 2 or part.shape[1] != width:
+                raise CorruptStateError(f"{name}: rows {list(part.shape)}, the model's features are {width} wide")
+        rows = np.concatenate([checked_rows(part, width, name) for name, part in features.items()])
         _, first = np.unique(rows, axis=0, return_index=True)
         self.memory.add(rows[np.sort(first)], source="adopted")
         for detector in self.detectors.values():
