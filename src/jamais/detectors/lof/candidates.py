@@ -17,8 +17,11 @@ from jamais.types import Bools, Floats, Ints, Vectors
 
 STEP = 64
 """Slots come in multiples of it: the longest run of columns that share a minimum."""
-_ROWS, _COLUMNS = 512, 16_384  # of one tile of the product: 32 MB
+_ROWS, _COLUMNS = 1_024, 12_288  # of one tile of the product: 48 MB
+_FEW_ROWS = 256  # of one tile where there are few columns: what is done with it then stays in the cache
 _CHUNKS_PER_NEIGHBOUR = 6  # chunk minima then let hardly more pass than the k nearest themselves
+_AT_ONCE = 128  # rows converted at once
+_NUMBERS = 16_384  # of one block of differences: 128 kB, which stay in the cache
 _PAIRS = 4_000_000  # places in one table of candidates
 _FAR = np.float32(1e20)  # above every bound of a remembered row, and below those of empty slots:
 _EMPTY = (1e30, -1e34)  # norm columns of an empty slot; the first speaks to near questions, the second to far ones
@@ -55,7 +58,8 @@ class Candidates:
         self.n_written = 0
         """Rows written so far. The centre is that of the first: after many a new object bounds better."""
         self._centre = rows.mean(axis=0, dtype=np.float64)
-        largest = float(np.sqrt(_squares(rows - self._centre).max()))
+        self._scale = 1.0
+        largest = max(float(self._centred(part)[1].max()) for part in _parts(rows))
         self._scale = 2.0 ** -float(np.ceil(np.log2(largest))) if largest > 0.0 else 1.0
         self._e = (width + 16) * 2.0**-24
         self._matrix = np.zeros((room, width + 2), dtype=np.float32)
@@ -69,13 +73,15 @@ class Candidates:
 
     def write(self, slots: Ints, rows: Vectors) -> bool:
         """Write `rows` [n, width] into `slots` [n]; return False, and write nothing, where they are out of scale."""
-        centred, norms = self._centred(rows)
+        written = np.empty((len(rows), self._matrix.shape[1]), dtype=np.float32)
+        norms = np.empty(len(rows))
+        for part, into, lengths in zip(_parts(rows), _parts(written), _parts(norms), strict=True):
+            into[:, :-2], lengths[:] = self._centred(part)
         if norms.max(initial=0.0) > _LARGEST:
             return False
-        self._matrix[slots, :-2] = centred
-        self._matrix[slots, -2] = (1.0 - self._e) * norms * norms
-        self._matrix[slots, -1] = norms
-        self._norms[slots] = norms
+        written[:, -2] = (1.0 - self._e) * norms * norms
+        written[:, -1] = norms
+        self._matrix[slots], self._norms[slots] = written, norms
         self.n_written += len(slots)
         return True
 
@@ -93,11 +99,14 @@ class Candidates:
         Pairs are (row of the block [p], slot [p]), by rising row. The k nearest of every row, its slot `own` [n] left
         out, are among the first; all slots with a distance of at most `limits` [room] are among the others.
         """
-        parts = [(start, min(start + _ROWS, len(rows))) for start in range(0, len(rows), _ROWS)][::-1]
+        at_once = min(_ROWS, max(_FEW_ROWS, len(self._norms) // 8))
+        parts = [(start, min(start + at_once, len(rows))) for start in range(0, len(rows), at_once)][::-1]
+        tile = np.empty(min(at_once, len(rows)) * min(_COLUMNS, len(self._norms)), dtype=np.float32)
+        marks = np.empty(len(tile), dtype=np.bool_)
         while parts:
             start, stop = parts.pop()
             asked = self._questions(rows[start:stop], None if own is None else own[start:stop])
-            found, close = self._block(asked, k, limits)
+            found, close = self._block(asked, k, limits, tile, marks)
             if stop - start > 1 and (stop - start) * int(np.bincount(found[0]).max()) > _PAIRS:
                 middle = (start + stop) // 2  # so many ties ask for smaller blocks
                 parts += [(middle, stop), (start, middle)]
@@ -105,11 +114,12 @@ class Candidates:
                 yield start, stop, found, close
 
     def _questions(self, rows: Vectors, own: Ints | None) -> _Questions:
-        centred, norms = self._centred(rows)
-        scales = 1.0 / np.maximum(norms, 1.0)
-        centred *= (-2.0 * scales)[:, None]
-        factors = np.empty((len(rows), centred.shape[1] + 2), dtype=np.float32)
-        factors[:, :-2] = centred
+        factors = np.empty((len(rows), self._matrix.shape[1]), dtype=np.float32)
+        norms, scales = np.empty(len(rows)), np.empty(len(rows))
+        for part, into, lengths, shares in zip(*map(_parts, (rows, factors, norms, scales)), strict=True):
+            centred, lengths[:] = self._centred(part)
+            np.divide(1.0, np.maximum(lengths, 1.0), out=shares)
+            np.multiply(centred, (-2.0 * shares)[:, None], out=into[:, :-2], casting="same_kind")
         factors[:, -2] = scales
         factors[:, -1] = -2.0 * self._e * norms * scales
         errors = np.empty((len(rows), 2), dtype=np.float32)
@@ -117,8 +127,10 @@ class Candidates:
         errors[:, 1] = (2.0 + 1e-5) * self._e * scales
         return _Questions(factors, norms, scales, errors, own)
 
-    def _block(self, asked: _Questions, k: int, limits: Floats | None) -> tuple[Pairs, Pairs]:
-        room, chunk = len(self._norms), STEP
+    def _block(
+        self, asked: _Questions, k: int, limits: Floats | None, into: NDArray[np.float32], marks: Bools
+    ) -> tuple[Pairs, Pairs]:
+        n, room, chunk = len(asked.norms), len(self._norms), STEP
         while chunk > 1 and room < _CHUNKS_PER_NEIGHBOUR * k * chunk:
             chunk //= 2
         slack, seen = self._slack(asked), []
@@ -127,13 +139,16 @@ class Candidates:
         close: list[Pairs] = []
         for first in range(0, room, _COLUMNS):
             columns = slice(first, first + _COLUMNS)
-            tile = asked.factors @ self._matrix[columns].T
+            part = self._matrix[columns]
+            # Written over and over: fresh memory would cost as much as what is done with it.
+            tile, below = (one[: n * len(part)].reshape(n, -1) for one in (into, marks))
+            np.matmul(asked.factors, part.T, out=tile)
             if asked.own is not None:
                 inside = np.flatnonzero((asked.own >= first) & (asked.own < first + tile.shape[1]))
                 tile[inside, asked.own[inside] - first] = np.inf
             seen.append(self._chunk_uppers(tile, asked, columns, chunk))
             at_most = np.minimum(_kth(seen, k) + slack, _FAR)
-            found.append(_pairs(tile <= at_most[:, None], first))
+            found.append(_pairs(np.less_equal(tile, at_most[:, None], out=below), first))
             if room > _COLUMNS:
                 values.append(tile[found[-1][0], found[-1][1] - first])
             if limits is not None:
@@ -180,11 +195,19 @@ def distances(left: Vectors, right: Vectors, pairs: Pairs) -> Floats:
     """Return |x - y| [p] of rows `left[pairs[0]]` and `right[pairs[1]]` in float64, each by its own bits only."""
     at, to = pairs
     squares = np.empty(len(at), dtype=np.float64)
-    step = max(1, 32_768 // left.shape[1])  # 256 kB: differences stay in the cache
+    width = left.shape[1]
+    step = min(max(1, _NUMBERS // width), len(at))
+    wide = left.astype(np.float64)
+    narrow, differences, other = np.empty((step, width), np.float32), np.empty((step, width)), np.empty((step, width))
     for start in range(0, len(at), step):
+        if len(at) - start < step:
+            n = len(at) - start
+            narrow, differences, other = narrow[:n], differences[:n], other[:n]
         part = slice(start, start + step)
-        differences = left.take(at[part], axis=0).astype(np.float64)
-        differences -= right.take(to[part], axis=0)
+        # Without mode="clip", take would write to a copy of `out` first.
+        wide.take(at[part], axis=0, out=differences, mode="clip")
+        other[:] = right.take(to[part], axis=0, out=narrow, mode="clip")
+        differences -= other
         differences *= differences
         np.add.reduce(differences, axis=1, out=squares[part])
     return np.sqrt(squares)
@@ -211,6 +234,11 @@ def _joined(parts: list[Pairs]) -> Pairs:
     row = np.concatenate([np.empty(0, np.int64), *(part[0] for part in parts)])
     order = np.argsort(row, kind="stable")
     return row[order], np.concatenate([np.empty(0, np.int64), *(part[1] for part in parts)])[order]
+
+
+def _parts(rows: NDArray[Any]) -> Iterator[NDArray[Any]]:
+    """Cut rows into blocks: large temporary arrays would be given back to the system and asked for again."""
+    return (rows[start : start + _AT_ONCE] for start in range(0, len(rows), _AT_ONCE))
 
 
 def _squares(rows: Floats) -> Floats:
