@@ -41,20 +41,43 @@ def _block(groups: Groups, normal: Bools, rows: Vectors, own_rows: Vectors, labe
     rest = np.maximum(groups.counts.sum() - held, 1)
     pooled = np.maximum(whole - np.add.reduce(lost, axis=1), 0.0) / (rest * width)
 
-    nearest = np.full((2, len(rows)), np.inf)  # among normal clusters, among suspects
+    squares = np.full((len(centres), len(rows)), np.inf)
+    needed = _needed(groups, normal, rows, np.where(held, labels, -1), pooled, whole)
     for j in range(len(centres)):
         own = held & (labels == j)
-        squares = np.subtract(rows, centres[j], dtype=np.float64)
-        left = np.broadcast_to(deviations[j], squares.shape)
-        counts = np.full(len(rows), groups.counts[j], dtype=np.float64)
-        if own.any():
-            left, counts = np.where(own[:, None], np.maximum(deviations[j] - lost, 0.0), deviations[j]), counts - own
-            moved = centres[j] - apart[own] / np.maximum(n[own] - 1, 1)[:, None]
-            squares[own] = rows[own].astype(np.float64) - moved
-        squares *= squares
-        squares /= scales(left, counts, pooled, groups.resolution)
-        far = np.add.reduce(squares, axis=1) / width
-        far[own & alone] = np.inf
-        kind = 0 if normal[j] else 1
-        nearest[kind] = np.minimum(nearest[kind], far)
-    return np.asarray(np.sqrt(np.where(np.isfinite(nearest[0]), nearest[0], nearest[1])), dtype=np.float64)
+        taken = np.flatnonzero(own)
+        left = np.maximum(deviations[j] - lost[taken], 0.0)
+        moved = centres[j] - apart[taken] / np.maximum(n[taken] - 1, 1)[:, None]
+        scale = scales(left, n[taken] - 1, pooled[taken], groups.resolution)
+        squares[j, taken] = _mean_square(rows[taken], moved, scale)
+        squares[j, own & alone] = np.inf
+        other = np.flatnonzero(needed[j] & ~own)
+        left = np.broadcast_to(deviations[j], (len(other), width))
+        scale = scales(left, np.full(len(other), groups.counts[j]), pooled[other], groups.resolution)
+        squares[j, other] = _mean_square(rows[other], centres[j], scale)
+    best = squares[normal].min(axis=0)
+    return np.asarray(np.sqrt(np.where(np.isfinite(best), best, squares.min(axis=0))), dtype=np.float64)
+
+
+def _needed(groups: Groups, normal: Bools, rows: Vectors, labels: Ints, pooled: Floats, whole: float) -> Bools:
+    """Say which clusters [k, n] may be nearest to a row among those that do not hold it.
+
+    Taking a row out of another cluster changes no more than the pooled variance here. If that changes by a factor
+    f, every scale changes by a factor between f^-2 and f^2: so clusters farther by more than that are out.
+    """
+    k = len(groups.counts)
+    centres, scale = groups.centres(), groups.scales()
+    far = np.array([_mean_square(rows, centres[j], scale[j]) for j in range(k)])
+    far[labels[labels >= 0], np.flatnonzero(labels >= 0)] = np.inf
+    before = max(whole / (groups.counts.sum() * rows.shape[1]), groups.resolution)
+    play = 2 * np.abs(np.log(np.maximum(pooled, groups.resolution) / before)) + 1e-9  # and some for rounding
+    with np.errstate(over="ignore"):
+        limit = far[normal].min(axis=0) * np.exp(2 * play)
+    return np.asarray((far <= limit) | ~np.isfinite(limit), dtype=bool)
+
+
+def _mean_square(rows: Vectors, centre: Floats, scale: Floats) -> Floats:
+    apart = np.subtract(rows, centre, dtype=np.float64)
+    apart *= apart
+    apart /= scale
+    return np.asarray(np.add.reduce(apart, axis=1) / rows.shape[1], dtype=np.float64)
