@@ -104,6 +104,7 @@ class Detector(_PyODFace, ABC):
         if X is None:
             if force or self._training is None or self._followed != self.memory.changes:
                 self._need(int(self.memory.counts.sum()), self.fewest_to_fit)
+                self.memory.draw_calibration()
                 self._refit_whole(self.memory.rows, self.memory.counts)
             return self
         rows = checked_rows(X, None, self.name)

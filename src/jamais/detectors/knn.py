@@ -7,17 +7,19 @@ c neighbours: remembering a row twice or raising its count is the same.
 from __future__ import annotations
 
 from contextvars import ContextVar
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from jamais.detectors.detector import Detector
-from jamais.errors import SettingsError
+from jamais.detectors.training import Training
+from jamais.errors import CorruptStateError, JamaisError, SettingsError
 from jamais.memory.feature_memory import FeatureMemory, RowMemory
 from jamais.memory.incoming import checked_rows
 from jamais.memory.search.device import device_of
 from jamais.memory.spaces import METRICS, in_space
-from jamais.types import Floats, Ints, Vectors
+from jamais.types import Floats, Ints, StateTree, Vectors
 
 _DEVICE: ContextVar[str] = ContextVar("where the rows that are scored came from", default="")
 _METHODS = ("largest", "mean", "median")
@@ -84,6 +86,10 @@ class KNN(Detector):
         distances, slots = self._search(rows, self.n_neighbors, device_of(X))
         return distances, self.memory.ids[slots]
 
+    def load_state_dict(self, tree: StateTree) -> None:
+        """Become the detector of a state, one of jamais 0.2 included; raise `CorruptStateError` and change nothing."""
+        super().load_state_dict(_of_0_2(tree) if "training_scores" in tree else tree)
+
     def _refit(self) -> None:
         """Nothing to derive: the memory holds the search."""
 
@@ -111,6 +117,24 @@ class KNN(Detector):
         if self.metric == "cosine":
             distances = distances * distances / 2.0  # unit vectors: |x - y|² = 2 (1 - cos)
         return distances, slots
+
+
+def _of_0_2(tree: StateTree) -> StateTree:
+    """Turn a state of jamais 0.2 into one of today: the memory gets parts, training scores become a few figures."""
+    memory = FeatureMemory()
+    try:
+        memory.normal.load_state_dict(tree["memory"])
+        memory.draw_calibration()
+        training = None
+        if tree["fitted"]:
+            scores = np.array(tree["training_scores"], dtype=np.float64)
+            training = replace(Training.of(scores, tree["contamination"]), threshold=float(tree["threshold"])).tree()
+        settings = {name: tree[name] for name in ("n_neighbors", "method", "metric", "contamination")}
+    except (KeyError, TypeError, ValueError, IndexError, JamaisError) as error:
+        raise CorruptStateError(f"not the state of a KNN of jamais 0.2 ({error}): load another version") from None
+    engine: StateTree = {}
+    parts = {"settings": settings, "memory": memory.state_dict(), "engine": engine}
+    return {**parts, "training": training, "alarm_rate": None}
 
 
 def _own_exemplars(memory: FeatureMemory, rows: Vectors) -> Ints:

@@ -165,6 +165,11 @@ class FeatureMemory:
             self._leave_quarantine(self.quarantine.ids_of(new))
         return ids
 
+    def draw_calibration(self) -> None:
+        """Draw the calibration sample from the rows kept, where none was drawn as they came: a memory made elsewhere."""
+        if not len(self.calibration) and len(self):
+            self.calibration.add(self.rows, self.counts)
+
     def refresh(self, rows: Any, times: Any = None) -> None:
         """Count `rows` [n, width] that nobody vouches for but that look normal: no row enters, none is calibrated on.
 
