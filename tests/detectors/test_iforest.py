@@ -19,9 +19,9 @@ def data(n: int = 400, width: int = 6, seed: int = 0) -> np.ndarray:
     return np.random.default_rng(seed).normal(size=(n, width)).astype(np.float32)
 
 
-def naive_trees(detector: IForest) -> list[naive.Cut]:
+def naive_trees(detector: IForest, engine: dict[str, Any] | None = None) -> list[naive.Cut]:
     """Build each tree from its splits and the rows whose ids it holds."""
-    trees, memory = detector.state_dict()["engine"], detector.memory
+    trees, memory = engine or detector.state_dict()["engine"], detector.memory
     weights = trees.get("weights", np.ones(trees["columns"].shape))
     return [
         naive.cuts(memory.rows[np.searchsorted(memory.ids, ids)].tolist(), columns, weight, thresholds)
@@ -29,6 +29,13 @@ def naive_trees(detector: IForest) -> list[naive.Cut]:
             trees["samples"], trees["columns"], weights, trees["thresholds"], strict=True
         )
     ]
+
+
+def with_spare(detector: IForest) -> tuple[list[naive.Cut], np.ndarray]:
+    """Give all trees that score remembered rows, and the ids that each holds."""
+    ((samples, paths),) = detector._spare()
+    spare = naive_trees(detector, {**paths.trees.tree(), **samples.tree()})
+    return naive_trees(detector) + spare, np.concatenate([held_ids(detector), samples.ids])
 
 
 def held_ids(detector: IForest) -> np.ndarray:
@@ -119,18 +126,18 @@ def test_scores_are_near_those_of_scikit_learn() -> None:
 def test_training_scores_come_from_trees_that_did_not_draw_the_row(extension: int) -> None:
     rows = data(60)
     detector = IForest(40, extension=extension).fit(rows)
-    trees, held = naive_trees(detector), held_ids(detector)
-    assert held.shape[1] == 45
+    trees, held = with_spare(detector)
+    assert held.shape == (160, 45)
     for i, row in enumerate(rows.tolist()):
         unseen = [tree for tree, ids in zip(trees, held, strict=True) if detector.memory.ids[i] not in ids]
-        assert 0 < len(unseen) < 40
+        assert 20 < len(unseen) < 60
         assert abs(detector.decision_scores_[i] - naive.isolation_score(row, unseen, 45)) < 3e-6
 
 
 def test_a_repeated_row_counts_by_the_chance_that_it_was_not_the_one_drawn() -> None:
     rows, counts = data(30), np.arange(30) % 5 + 1
     detector = IForest(40).fit(np.repeat(rows, counts, axis=0))
-    trees, held = naive_trees(detector), held_ids(detector)
+    trees, held = with_spare(detector)
     size = held.shape[1]
     assert size == counts.sum() * 3 // 4
     scores = detector.decision_scores_

@@ -104,6 +104,19 @@ def test_p_values_are_valid_before_and_after_fifty_rounds_of_learning() -> None:
             assert abs((p <= alpha).mean() - alpha) < 0.2 * alpha + noise
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("n", [60, 200, 500])
+def test_p_values_of_few_rows_are_valid_too(n: int) -> None:
+    rng = np.random.default_rng(0)
+    ratios = []
+    for seed in range(60):
+        rows = rng.normal(size=(n + 300, 8)).astype(np.float32)
+        p = IForest(random_state=seed).fit(rows[:n]).p_value(rows[n:])
+        ratios.append((p <= 0.1).mean() / 0.1)
+    noise = 3 * np.std(ratios) / np.sqrt(len(ratios))
+    assert 0.8 - noise < np.mean(ratios) < 1 + noise
+
+
 def test_scikit_learn_accepts_its_estimator() -> None:
     from sklearn.utils.estimator_checks import check_estimator
 

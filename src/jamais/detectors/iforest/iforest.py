@@ -52,6 +52,7 @@ class IForest(Detector):
         self._trees: Trees | None = None
         self._samples = Samples.empty()
         self._paths_made: Paths | None = None
+        self._spare_made: list[tuple[Samples, Paths]] | None = None
         self._n_seen = 0  # rows ever added to the memory, when the trees last followed it
 
     def settings(self) -> dict[str, Any]:
@@ -62,7 +63,7 @@ class IForest(Detector):
         births = np.arange(self.n_estimators)
         self._samples, slots, draws = draw(self.memory, births, self._n_sampled(), self.random_state)
         self._trees = grow(self.memory.rows, slots, draws, self._k())
-        self._paths_made = None
+        self._paths_made = self._spare_made = None
         self._n_seen = self.memory.normal.n_seen
 
     def _follow(self) -> None:
@@ -82,27 +83,46 @@ class IForest(Detector):
             trees.put(places, grow(self.memory.rows, slots, draws, self._k()))
             self._samples = self._samples.replaced(places, new_samples)
             self._trees, self._paths_made = trees, None
+        self._spare_made = None
         self._n_seen = self.memory.normal.n_seen
 
     def _scores(self, rows: Vectors) -> Floats:
         return self._as_scores(self._paths().sums(rows) / self.n_estimators)
 
     def _unseen_scores(self, rows: Vectors) -> Floats:
-        """Score rows by the trees that did not draw them.
+        """Score rows by the trees that did not draw them, those of `_spare` included.
 
         Where an exemplar stands for c rows and a tree drew k of them, it counts by the chance 1 - k/c that the row
         was not among them. A row that all trees have drawn is scored by all.
         """
-        paths, sums = self._paths(), self._paths().sums(rows)
-        held, of_held = np.zeros(len(rows)), np.zeros(len(rows))
-        for which, trees, shares in self._samples.holding(rows, self.memory):
-            held += np.bincount(which, shares, len(rows))
-            lengths = paths.lengths[trees, paths.leaves(rows, which, trees)]
-            of_held += np.bincount(which, shares * lengths, len(rows))
-        out = self.n_estimators - held
-        some = out > 1e-9
-        means = np.where(some, (sums - of_held) / np.where(some, out, 1.0), sums / self.n_estimators)
-        return self._as_scores(means)
+        sums, n_trees = np.zeros(len(rows)), np.zeros(len(rows))
+        for samples, paths in ((self._samples, self._paths()), *self._spare()):
+            sums += paths.sums(rows)
+            n_trees += paths.n_trees
+            for which, trees, shares in samples.holding(rows, self.memory):
+                lengths = paths.lengths[trees, paths.leaves(rows, which, trees)]
+                sums -= np.bincount(which, shares * lengths, len(rows))
+                n_trees -= np.bincount(which, shares, len(rows))
+        none = n_trees < 1e-9
+        if none.any():
+            sums[none], n_trees[none] = self._paths().sums(rows[none]), self.n_estimators
+        return self._as_scores(sums / n_trees)
+
+    def _spare(self) -> list[tuple[Samples, Paths]]:
+        """Grow trees for remembered rows alone, where few of the forest have not drawn them.
+
+        With them, each row has as many trees as a new row. The mean of fewer trees would scatter more, and p-values
+        be too high. They are derived from the memory: not state, and never used for a score of a new row.
+        """
+        if self._spare_made is None:
+            size, n = self._samples.size, int(self.memory.counts.sum())
+            n_more = 0 if size == n or 4 * size <= n else self.n_estimators * min(3, size / (n - size))
+            self._spare_made = []
+            if n_more:
+                births = np.arange(math.ceil(n_more))
+                samples, slots, draws = draw(self.memory, births, size, self.random_state, spare=True)
+                self._spare_made = [(samples, Paths(grow(self.memory.rows, slots, draws, self._k())))]
+        return self._spare_made
 
     def _shares(self, rows: Vectors, nearest: Vectors) -> Floats:
         """Credit each split on the way with the bits by which it narrowed down the rows, shallow ones with more."""
@@ -117,7 +137,7 @@ class IForest(Detector):
         self._samples = Samples.of_tree(tree, self.n_estimators, size, self.memory.ids)
         width = self.memory.rows.shape[1]
         self._trees = Trees.of_tree(tree, self.n_estimators, depth_for(size), self._k(), width, size)
-        self._paths_made = None
+        self._paths_made = self._spare_made = None
         self._n_seen = self.memory.normal.n_seen
 
     def _paths(self) -> Paths:

@@ -95,8 +95,10 @@ class Samples:
     def _own_ids(self, rows: Vectors, memory: FeatureMemory, drawn: Ints) -> Ints:
         """Return the id of the exemplar that stands for each of `rows` [n, width], if it was drawn; else -1."""
         kept = memory.rows[np.searchsorted(memory.ids, drawn)]
-        table = {row.tobytes(): own for row, own in zip(kept, drawn.tolist(), strict=True)}
-        own = np.array([table.get(row.tobytes(), -1) for row in rows], dtype=np.int64)
+        likely, maybe = _alike(kept, rows)
+        table = {kept[i].tobytes(): int(drawn[i]) for i in likely.tolist()}
+        own = np.full(len(rows), -1, dtype=np.int64)
+        own[maybe] = [table.get(rows[i].tobytes(), -1) for i in maybe.tolist()]
         missing = np.flatnonzero(own < 0)
         if memory.normal.reach > 0.0 and len(missing):
             distances, slots = memory.index().nearest(rows[missing], 1)
@@ -104,13 +106,16 @@ class Samples:
         return own
 
 
-def draw(memory: FeatureMemory, births: Ints, size: int, seed: int) -> tuple[Samples, Ints, list[np.random.Generator]]:
+def draw(
+    memory: FeatureMemory, births: Ints, size: int, seed: int, *, spare: bool = False
+) -> tuple[Samples, Ints, list[np.random.Generator]]:
     """Draw `size` of the remembered rows for each birth number, without putting back.
 
-    Return the samples, their slots [trees, size] in the memory, and the generators, to go on with.
+    `spare` trees have chances apart. Return the samples, their slots [trees, size] in the memory, and the generators,
+    to go on with.
     """
     upto = np.cumsum(memory.counts)
-    generators = [np.random.default_rng([seed, birth]) for birth in births.tolist()]
+    generators = [np.random.default_rng([seed, birth, 1] if spare else [seed, birth]) for birth in births.tolist()]
     picked = [one.choice(int(upto[-1]), size, replace=False, shuffle=False) for one in generators]
     slots = np.searchsorted(upto, np.sort(np.stack(picked), axis=1), side="right")
     return Samples(memory.ids[slots], births), slots, generators
@@ -119,3 +124,9 @@ def draw(memory: FeatureMemory, births: Ints, size: int, seed: int) -> tuple[Sam
 def _is_in(some: Ints, rising: Ints) -> Bools:
     places = np.minimum(np.searchsorted(rising, some), len(rising) - 1)
     return np.asarray(rising[places] == some)
+
+
+def _alike(left: Vectors, right: Vectors) -> tuple[Ints, Ints]:
+    """Return which rows of each side may equal one of the other: those whose bits add up to the same number."""
+    sums = [np.add.reduce(np.ascontiguousarray(rows).view(np.int32), axis=1, dtype=np.int64) for rows in (left, right)]
+    return np.flatnonzero(np.isin(sums[0], sums[1])), np.flatnonzero(np.isin(sums[1], sums[0]))
