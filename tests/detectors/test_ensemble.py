@@ -87,7 +87,7 @@ def test_a_remembered_row_is_judged_as_if_no_member_had_learned_it() -> None:
             kept = np.delete(one.detectors[name].unseen_scores(known), i)
             score = other.decision_function(known[i : i + 1])[0]
             calibrated.append(-np.log((1 + (kept >= score).sum()) / (len(kept) + 1)))
-        slow.append(np.mean(calibrated))
+        slow.append(np.average(calibrated, weights=list(one.weights.values())))
     highest = np.array([one.detectors[name].unseen_scores(known).argmax() for name in one.detectors])
     inside = np.setdiff1d(np.arange(len(known)), highest)  # these lie beyond all others: a tail is fitted
     assert one.decision_scores_[inside] == pytest.approx(np.array(slow)[inside], rel=1e-12)
@@ -133,10 +133,10 @@ def test_labels_of_both_kinds_move_the_weights_to_who_is_right() -> None:
         return ((direction + angle * rng.normal(size=(n, WIDTH))) * rng.uniform(0.3, 3.0, size=(n, 1))).astype("f4")
 
     one = Ensemble([KNN(5, metric="cosine"), KNN(5)]).fit(shells(400, 0.1))
-    assert one.performance()["weights_from"] == "agreement"
+    assert one.performance()["weights_from"] == "normal rows"
     before = one.weights["knn"]
     one.feedback(shells(20, 0.3), [1] * 20)
-    assert one.performance()["weights_from"] == "agreement"
+    assert one.performance()["weights_from"] == "normal rows"
     assert one.performance()["evaluated_on_labels"] is None
     one.feedback(shells(30, 0.1), [0] * 30)
     record = one.performance()

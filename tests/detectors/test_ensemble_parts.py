@@ -79,7 +79,7 @@ def test_noise_and_a_contrary_member_agree_with_nobody_and_leave_the_others_alon
     bad = np.stack([rng.exponential(size=600), -truth], axis=1)
     found = weights.agreement(np.concatenate([good, bad], axis=1))
     assert found[:3] == pytest.approx(weights.agreement(good), abs=0.02)
-    w = weights.from_agreement(found, 600)
+    w = weights.without_labels(found, 600, np.ones((9, 5)))
     assert w[:3] == pytest.approx([1 / 3] * 3, abs=0.02)
     assert w[3:].max() < 0.05
     assert w.sum() == pytest.approx(1.0)
@@ -88,13 +88,29 @@ def test_noise_and_a_contrary_member_agree_with_nobody_and_leave_the_others_alon
 def test_a_single_member_or_hardly_any_rows_are_taken_as_they_are() -> None:
     assert weights.agreement(np.ones((50, 1))).tolist() == [1.0]
     assert weights.agreement(np.ones((2, 3))).tolist() == [1.0, 1.0, 1.0]
-    assert weights.from_agreement(weights.agreement(np.ones((50, 3))), 50) == pytest.approx([1 / 3] * 3)
+    assert weights.without_labels(np.zeros(3), 50, np.ones((4, 3))) == pytest.approx([1 / 3] * 3)
+    assert weights.without_labels(np.array([0.9, 0.9, 0.0]), 50, np.zeros((4, 3))) == pytest.approx([0.5, 0.5, 0.0])
+
+
+def test_who_hears_mixtures_counts_more() -> None:
+    mixed = np.tile([1.0, 3.0, np.inf], (7, 1))
+    assert weights.without_labels(np.ones(3), 900, mixed) == pytest.approx(np.array([1.0, 3.0, 30.0]) / 34.0)
+
+
+@pytest.mark.parametrize("n", [1, 2, 5, 400])
+def test_mixtures_have_each_column_from_another_row(n: int) -> None:
+    rows = (np.arange(n)[:, None] + 1000 * np.arange(4)).astype(np.float32)
+    found = weights.mixtures(rows)
+    assert found.shape == (min(n, weights.N_MADE), 4)
+    owners = found - 1000 * np.arange(4)
+    assert (np.sort(np.unique(owners)) == np.unique(owners.astype(int))).all()
+    assert all(len(set(row)) == min(n, 4) for row in owners.tolist())
 
 
 def test_strays_lie_as_far_beyond_a_row_as_another_lies_before_it() -> None:
     rows = np.random.default_rng(0).normal(size=(400, 3)).astype(np.float32)
     found = weights.strays(rows)
-    assert found.shape == (weights.N_STRAYS, 3)
+    assert found.shape == (weights.N_MADE, 3)
     assert found[5] == pytest.approx(2 * rows[5] - rows[4], rel=1e-6)
     huge = np.array([[3e38], [-3e38]], dtype=np.float32)
     assert np.isfinite(weights.strays(huge)).all()

@@ -17,7 +17,7 @@ from jamais.detectors.detector import Detector
 from jamais.detectors.ensemble.combining import METHODS, combined
 from jamais.detectors.ensemble.members import Wanted, described, keep_models, made
 from jamais.detectors.ensemble.record import Labelled, performance
-from jamais.detectors.ensemble.weights import agreement, from_agreement, from_labels, strays
+from jamais.detectors.ensemble.weights import agreement, from_labels, mixtures, strays, without_labels
 from jamais.detectors.reasons import Reason
 from jamais.errors import CorruptStateError, NotReadyError, SettingsError
 from jamais.memory.feature_memory import FeatureMemory, RowMemory
@@ -43,7 +43,7 @@ class Ensemble(Detector):
 
     `detectors` are names (`knn`, `lof`, `iforest`, `cluster`, `reconstruction`: the default), detectors, or both; a
     detector over the same `memory` takes part itself, of others an unfitted copy does. `method` is `fisher` or
-    `stouffer`. Weights come from agreement, and from labels once `feedback` has brought both kinds.
+    `stouffer`. Weights need no labels, and follow them once `feedback` has brought both kinds.
     """
 
     def __init__(
@@ -84,7 +84,7 @@ class Ensemble(Detector):
         joint = combined(fusion.labelled.nats, fusion.weights, self.method) if fusion.labelled else None
         return {
             "method": self.method,
-            "weights_from": "labels" if fusion.labelled else "agreement",
+            "weights_from": "labels" if fusion.labelled else "normal rows",
             **performance(
                 fusion.calibrations,
                 self.calibration(),
@@ -198,16 +198,21 @@ class Ensemble(Detector):
             scores, calibrations[name], _ = one._calibrations()
             kept.append(calibrations[name].nats_of_kept(scores))
         kept_nats = np.stack(kept, axis=1)
-        beyond = self._heard(strays(self.memory.calibration.rows), calibrations)
-        asked = np.concatenate([kept_nats[: len(beyond)], beyond])
-        agreed = agreement(asked)
-        weights = from_agreement(agreed, len(asked))
+        agreed, weights = self._weighed(kept_nats, calibrations)
         labelled = self._labelled(calibrations)
         if self._loaded_weights is not None and self._loaded_weights[0] == now:
             weights = self._loaded_weights[1]
         elif labelled is not None:
             weights = from_labels(*labelled.beside(kept_nats), weights)
         return _Fusion(calibrations, kept_nats, agreed, weights, labelled)
+
+    def _weighed(self, kept_nats: Floats, calibrations: dict[str, Calibration]) -> tuple[Floats, Floats]:
+        """Give agreement and weights of the members [m] without a look at labels."""
+        rows = self.memory.calibration.rows
+        beyond = self._heard(strays(rows), calibrations)
+        asked = np.concatenate([kept_nats[: len(beyond)], beyond])
+        agreed = agreement(asked)
+        return agreed, without_labels(agreed, len(asked), self._heard(mixtures(rows), calibrations))
 
     def _labelled(self, calibrations: dict[str, Calibration]) -> Labelled | None:
         """Give the nats of the rows that people called normal and abnormal, where both kinds are remembered."""

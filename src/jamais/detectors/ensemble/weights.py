@@ -1,7 +1,9 @@
-"""How much does each detector count? As much as any that others agree with; by labels where there are any.
+"""How much does each detector count? Without labels by how it hears rows that are not normal; else by labels.
 
-Agreement is asked for on normal rows and on strays beyond them. On normal rows alone, good detectors that look at
-different things agree no more than noise does, and weights by such agreement are worse than none.
+Two kinds of rows are made from normal ones. *Strays* lie beyond them: a member that agrees with nobody on normal rows
+and strays is noise. (On normal rows alone, good detectors that look at different things agree no more than noise does;
+weights by such agreement are worse than none.) *Mixtures* have each column from another row: the louder a member
+hears that columns do not belong together, the more it counts.
 """
 
 from __future__ import annotations
@@ -10,8 +12,9 @@ import numpy as np
 
 from jamais.types import Bools, Floats, Vectors
 
-N_STRAYS = 300
-_ENOUGH = 0.3  # agreement beyond chance from which on a member counts in full
+N_MADE = 300
+_ENOUGH = 0.3  # agreement beyond chance from which on a member is no noise
+_LOUDEST = 30.0  # nats
 _ROUNDS = 20
 _STRENGTH = 1.0  # of the pull towards the weights without labels, in labelled rows
 _GENTLE = 0.01  # keeps a scale finite where labels are told apart without a mistake
@@ -20,9 +23,16 @@ _STEPS = 500
 
 def strays(rows: Vectors) -> Vectors:
     """Make rows that stray from normal `rows` [n, width]: each as far beyond one as another is on its other side."""
-    some = rows[:N_STRAYS].astype(np.float64)
+    some = rows[:N_MADE].astype(np.float64)
     largest = float(np.finfo(np.float32).max)
     return np.clip(2.0 * some - np.roll(some, 1, axis=0), -largest, largest).astype(np.float32)
+
+
+def mixtures(rows: Vectors) -> Vectors:
+    """Make rows each of whose columns comes from another of the normal `rows` [n, width], which are in random order."""
+    n, width = rows.shape
+    columns = np.arange(width)
+    return np.asarray(rows[(np.arange(min(n, N_MADE))[:, None] + columns) % n, columns])
 
 
 def agreement(nats: Floats) -> Floats:
@@ -45,11 +55,17 @@ def agreement(nats: Floats) -> Floats:
     return found
 
 
-def from_agreement(agreed: Floats, n_rows: int) -> Floats:
-    """Turn `agreement` [m] on `n_rows` into weights [m] that add up to 1; what noise may reach counts for nothing."""
-    beyond_chance = np.clip((agreed - 2.0 / np.sqrt(max(n_rows, 1))) / _ENOUGH, 0.0, 1.0)
-    total = float(beyond_chance.sum())
-    return beyond_chance / total if total > 0.0 else np.full(len(agreed), 1.0 / len(agreed))
+def without_labels(agreed: Floats, n_rows: int, mixed: Floats) -> Floats:
+    """Turn `agreement` [m] on `n_rows` and nats of `mixtures` [k, m] into weights [m] that add up to 1.
+
+    Agreement that noise may reach counts for nothing; beyond it, a weight is the mean of the nats.
+    """
+    heard = np.clip((agreed - 2.0 / np.sqrt(max(n_rows, 1))) / _ENOUGH, 0.0, 1.0)
+    loud = heard * np.minimum(mixed, _LOUDEST).mean(axis=0)
+    for weights in (loud, heard):
+        if float(weights.sum()) > 0.0:
+            return np.asarray(weights / weights.sum(), dtype=np.float64)
+    return np.full(len(agreed), 1.0 / len(agreed))
 
 
 def from_labels(nats: Floats, abnormal: Bools, prior: Floats) -> Floats:
