@@ -146,6 +146,7 @@ def test_rows_of_a_small_far_cluster_are_scored_against_the_large_ones() -> None
     assert one.predict(rows[-12:]).all()
 
 
+@pytest.mark.slow  # PyOD compiles for some seconds
 def test_it_works_on_gaussian_sets_where_cblof_raises() -> None:
     cblof = pytest.importorskip("pyod.models.cblof")
     rows = np.random.default_rng(0).normal(size=(1000, 8))
