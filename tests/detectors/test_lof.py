@@ -201,7 +201,7 @@ def test_few_rows_and_wrong_settings_say_what_is_wanted() -> None:
         detector.decision_function(np.full((1, 7), np.nan))
     for wrong in ({"n_neighbors": 0}, {"n_neighbors": 2.5}, {"n_neighbors": True}, {"contamination": 0.9}):
         with pytest.raises(SettingsError):
-            LOF(**wrong)  # type: ignore[arg-type]
+            LOF(**wrong)
 
 
 def test_importing_the_detector_imports_neither_torch_nor_scikit_learn() -> None:

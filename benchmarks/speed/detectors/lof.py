@@ -96,6 +96,7 @@ def _streams(memory: Vectors, queries: Vectors) -> list[Way]:
     def ours_before() -> tuple[LOF, Vectors]:
         start[0] = (start[0] + STREAMED) % len(queries)
         ours = LOF(K, memory=RingMemory(WINDOW)).fit(memory)
+        ours.partial_fit(random_rows(9 * WINDOW, 1)[0][::-1])  # a stream that has been running for a while
         return ours, queries[start[0] : start[0] + STREAMED]
 
     def ours(prepared: tuple[LOF, Vectors]) -> None:

@@ -144,7 +144,7 @@ class Candidates:
             tile, below = (one[: n * len(part)].reshape(n, -1) for one in (into, marks))
             np.matmul(asked.factors, part.T, out=tile)
             if asked.own is not None:
-                inside = np.flatnonzero((asked.own >= first) & (asked.own < first + tile.shape[1]))
+                (inside,) = ((asked.own >= first) & (asked.own < first + tile.shape[1])).nonzero()
                 tile[inside, asked.own[inside] - first] = np.inf
             seen.append(self._chunk_uppers(tile, asked, columns, chunk))
             at_most = np.minimum(_kth(seen, k) + slack, _FAR)

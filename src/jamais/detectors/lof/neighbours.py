@@ -53,11 +53,11 @@ class NeighbourLists:
 
     def follow(self, rows: Vectors, ids: Ints) -> bool:
         """Become the lists of other `rows` [m, width] with `ids` [m]; return False where a new object is cheaper."""
-        places = np.searchsorted(ids, self.ids)
+        places = ids.searchsorted(self.ids)
         stays = ids[np.minimum(places, len(ids) - 1)] == self.ids
         is_new = np.ones(len(ids), dtype=bool)
         is_new[places[stays]] = False
-        gone, new = self.slots[~stays], np.flatnonzero(is_new)
+        gone, (new,) = self.slots[~stays], is_new.nonzero()
         if 2 * (len(gone) + len(new)) > len(ids):
             return False
         if len(gone):
@@ -151,11 +151,11 @@ class NeighbourLists:
 
     def _sorted(self, far: Floats, near: Ints, k: int) -> tuple[Floats, Ints]:
         """Return the first k [n, k] of each row of a table by (distance, id)."""
-        order = np.argsort(far, axis=1)
+        order = far.argsort(axis=1)
         every = np.arange(len(far))[:, None]
         sorted_far = far[every, order]
         head = sorted_far[:, : k + 1]
-        tied = np.flatnonzero(((head[:, 1:] == head[:, :-1]) & (head[:, 1:] < np.inf)).any(axis=1))
+        (tied,) = ((head[:, 1:] == head[:, :-1]) & (head[:, 1:] < np.inf)).any(axis=1).nonzero()
         if len(tied):
             order[tied] = np.lexsort((self._rank[near[tied]], far[tied]), axis=-1)
         return sorted_far[:, :k], near[every, order[:, :k]]
@@ -174,10 +174,10 @@ class NeighbourLists:
         dead[gone] = True
         hit = dead.take(self.near) if len(gone) > 1 else self.near == gone[0]
         hit[gone] = False
-        touched = np.flatnonzero(hit) // hit.shape[1]
+        touched = hit.ravel().nonzero()[0] // hit.shape[1]
         touched = touched[_firsts(touched)]
         hit = hit[touched]
-        order = np.argsort(hit, axis=1, kind="stable")
+        order = hit.argsort(axis=1, kind="stable")
         self.known[touched] -= hit.sum(axis=1)
         self._keep(touched, self.far[touched[:, None], order], self.near[touched[:, None], order])
         self._free = np.concatenate([gone, self._free])
@@ -204,10 +204,10 @@ class NeighbourLists:
         (order,) = belongs.nonzero()
         if not len(order):
             return
-        order = order[np.argsort(owner[order], kind="stable")]
+        order = order[owner[order].argsort(kind="stable")]
         owner = owner[order]
         first = _firsts(owner)
-        touched, at = owner[first], np.cumsum(first) - 1
+        touched, at = owner[first], first.cumsum() - 1
         more_far, more = _table(at, len(touched), far[order], new[order])
         columns = self.near.shape[1]
         both = np.concatenate([self.far[touched], more_far], axis=1), np.concatenate([self.near[touched], more], axis=1)
