@@ -51,7 +51,7 @@ def main() -> None:
     print(f"\n{time.process_time() - begin:.0f} CPU-s")
     path = options.out or (None if options.quick else RESULT)
     if path is not None:
-        write(path, found, "python -m benchmarks.quality.detectors " + shlex.join(sys.argv[1:]))
+        write(path, found, shlex.join(["python", "-m", "benchmarks.quality.detectors", *sys.argv[1:]]))
         print(f"figures in {path}")
 
 
