@@ -107,7 +107,7 @@ class Candidates:
             start, stop = parts.pop()
             asked = self._questions(rows[start:stop], None if own is None else own[start:stop])
             found, close = self._block(asked, k, limits, tile, marks)
-            if stop - start > 1 and (stop - start) * int(np.bincount(found[0]).max()) > _PAIRS:
+            if stop - start > 1 and (stop - start) * max(map(_most, (found, close))) > _PAIRS:
                 middle = (start + stop) // 2  # so many ties ask for smaller blocks
                 parts += [(middle, stop), (start, middle)]
             else:
@@ -226,6 +226,10 @@ def _pairs(mask: Bools, first: int) -> Pairs:
         return np.zeros(len(flat), dtype=np.int64), flat + first
     row = flat // mask.shape[1]
     return row, flat - row * mask.shape[1] + first
+
+
+def _most(pairs: Pairs) -> int:
+    return int(np.bincount(pairs[0], minlength=1).max())
 
 
 def _joined(parts: list[Pairs]) -> Pairs:
