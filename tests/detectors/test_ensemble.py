@@ -165,6 +165,7 @@ def test_calibrations_are_made_once_per_change(monkeypatch: pytest.MonkeyPatch) 
     inner = KNN._unseen_scores
     monkeypatch.setattr(KNN, "_unseen_scores", lambda self, given: calls.append(len(given)) or inner(self, given))
     one = Ensemble([KNN(3), KNN(5)]).fit(rows(120, 0))
+    assert calls == [120] * 4  # each member: the rows it was fitted to, and those of the calibration
     calls.clear()
     for _ in range(3):
         one.p_value(rows(10, 1))
@@ -177,6 +178,15 @@ def test_calibrations_are_made_once_per_change(monkeypatch: pytest.MonkeyPatch) 
         one.p_value(rows(10, 1))
         one.performance()
     assert calls == [121, 121]
+
+
+def test_fitting_rows_or_the_memory_that_holds_them_is_the_same() -> None:
+    known = np.repeat(rows(40, 0), [1, 3] * 20, axis=0)
+    one, two = three().fit(known), three()
+    two.memory.add(known)
+    two.fit()
+    assert np.sort(one.decision_scores_).tobytes() == np.sort(two.decision_scores_).tobytes()
+    assert one.threshold_ == two.threshold_
 
 
 def test_a_detector_over_the_same_memory_takes_part_itself_and_others_stay_as_they_are() -> None:

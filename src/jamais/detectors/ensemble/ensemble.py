@@ -151,6 +151,14 @@ class Ensemble(Detector):
             return combined(fusion.kept_nats, fusion.weights, self.method)
         return combined(self._unseen_nats(rows, fusion.calibrations), fusion.weights, self.method)
 
+    def _training_scores(self, rows: Vectors) -> Floats:
+        """Combine what the members have just scored, where that was each row as if not learned."""
+        fusion = self._fusion()
+        heard = [
+            fusion.calibrations[name].nats_of_kept(_just_scored(one, rows)) for name, one in self.detectors.items()
+        ]
+        return combined(np.stack(heard, axis=1), fusion.weights, self.method)
+
     def _shares(self, rows: Vectors, nearest: Vectors) -> Floats:
         """Mix the members' shares, each as loud as its part in the score."""
         parts = self._heard(rows, self._fusion().calibrations) * self._fusion().weights
@@ -238,6 +246,15 @@ class Ensemble(Detector):
 
 def _nats(scores: Floats, calibrations: dict[str, Calibration]) -> Floats:
     return np.stack([cal.nats(scores[:, j]) for j, cal in enumerate(calibrations.values())], axis=1)
+
+
+def _just_scored(one: Detector, rows: Vectors) -> Floats:
+    """Give the unseen scores of `rows` [n, width], to which the member was fitted the moment before."""
+    scores = None if one._training is None else one._training.scores
+    kept_as_unseen = type(one)._training_scores is Detector._training_scores
+    if kept_as_unseen and scores is not None and len(scores) == len(rows):  # else rows stood for several
+        return scores
+    return one._unseen_scores(rows)
 
 
 def _member_state(one: Detector) -> StateTree:
