@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from typing import Self
 
 import numpy as np
 
@@ -67,6 +68,17 @@ class RingMemory(Books):
             owners[row] = own
         now = np.array([ids[first] for first in firsts.tolist()], dtype=np.int64)
         return owners, np.array(entered, dtype=np.int64), now
+
+    def _merge_in(self, other: Self, batch: Exemplars) -> Ints:
+        """Take in the newest rows of `other`; of ours only those give way that have no place among the newest."""
+        newest = np.arange(max(0, batch.size - self.capacity), batch.size)
+        known = self.ids_of(batch.rows[newest])
+        n_over = self._kept.size + int((known < 0).sum()) - self.capacity
+        renewed = set(known.tolist())
+        self.forget([own for own in self._order if own not in renewed][: max(0, n_over)])
+        given = np.full(batch.size, -1, dtype=np.int64)
+        given[newest] = self._take_in(batch.take(newest))
+        return given
 
     def _refresh(self, slots: Ints, batch: Exemplars) -> None:
         super()._refresh(slots, batch)

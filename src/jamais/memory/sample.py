@@ -123,9 +123,11 @@ def priorities_of(places: Ints, seed: int) -> Priorities:
 
 
 def redrawn(n_drawn: int, n: int, seed: tuple[int, int]) -> Priorities:
-    """Draw the `n` smallest of `n_drawn` priorities anew, rising: two samples of one seed drew the same ones.
+    """Draw the `n` smallest of `n_drawn` priorities anew, in no order: two samples of one seed drew the same ones.
 
     The order statistics of uniform numbers come from sums of exponential ones (Rényi, 1953).
     """
-    steps = np.random.default_rng([1, *seed, n_drawn]).exponential(size=n) / (n_drawn - np.arange(n))
-    return np.asarray(-np.expm1(-np.cumsum(steps)) * 2.0**64, dtype=np.uint64)
+    rng = np.random.default_rng([1, *seed, n_drawn])
+    steps = rng.exponential(size=n) / (n_drawn - np.arange(n))
+    # Shuffled: of two samples of one seed even the ranks are the same.
+    return rng.permutation(np.asarray(-np.expm1(-np.cumsum(steps)) * 2.0**64, dtype=np.uint64))
