@@ -13,10 +13,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from jamais.memory.search import coarse
 from jamais.memory.search.approximate import FEWEST as FEWEST_FOR_LISTS
 from jamais.memory.search.approximate import ApproximateRows
 from jamais.memory.search.cells import FEWEST, Cells, worthwhile
-from jamais.memory.search.columns import Asked, Columns
+from jamais.memory.search.columns import Asked, Columns, Factors
 from jamais.memory.search.device import DeviceColumns
 from jamais.memory.search.exact import decide, squared_differences
 from jamais.memory.search.sieve import CrowdedError, Sieve
@@ -28,6 +29,7 @@ _QUERIES = 512  # asked at once
 _ROWS = 1_024  # of one tile: with the queries 2 MB, which stay in the cache
 _MANY = 32  # candidates beyond 4 k before float64 products narrow them down
 _DIRECT = 30  # a direct difference costs as much as so many float64 products,
+_COARSE = 450  # rows whose product in 16 instead of 32 bits saves as much as one direct difference costs
 _MAKING = 100  # and to bring the rows into float64 as much as so many queries
 _STALE = 2  # times the rows for which the centre was taken: then a new one is due
 _LATE = 1.25  # times the rows in cells: then new cells are due
@@ -42,6 +44,8 @@ class NearestRows:
         centre = rows.mean(axis=0, dtype=np.float64) if len(rows) else np.zeros(rows.shape[1])
         self._columns = Columns.of(rows, centre.astype(rows.dtype))
         self._cells: Cells | None = None
+        self._coarse: coarse.CoarseColumns | None = None
+        self._may_be_coarse = len(rows) >= coarse.FEWEST_ROWS and self._columns.dtype is np.float32
         self._lists: ApproximateRows | None = None
         self._on_devices: dict[str, DeviceColumns] = {}
         self._n_asked = 0
@@ -61,7 +65,7 @@ class NearestRows:
         if columns is None:
             return NearestRows(rows)
         more = copy(self)
-        more._rows, more._columns, more._on_devices = rows, columns, {}
+        more._rows, more._columns, more._on_devices, more._coarse = rows, columns, {}, None
         if self._lists is not None and len(rows) > _LATE * len(self._lists):
             more._lists = None
         if self._cells is not None and len(rows) > _LATE * len(self._cells):
@@ -71,7 +75,8 @@ class NearestRows:
     @property
     def n_bytes(self) -> int:
         """Bytes held beside the rows."""
-        return self._columns.n_bytes + (0 if self._cells is None else self._cells.n_bytes)
+        beside = (self._cells, self._coarse)
+        return self._columns.n_bytes + sum(one.n_bytes for one in beside if one is not None)
 
     def nearest(
         self, queries: NDArray[Any], k: int, *, device: str = "", approximate: bool = False
@@ -142,12 +147,29 @@ class NearestRows:
         return self._by_cells(queries, asked, k)
 
     def _flat(self, asked: Asked, k: int, device: str) -> tuple[Ints, Ints]:
-        if not device or self._columns.dtype is not np.float32:
-            return _sifted(self._columns, asked, k)
-        there = self._on_devices.get(device)
-        if there is None:
-            there = self._on_devices[device] = DeviceColumns(self._columns, device)
-        return there.candidates(asked, k)
+        """Look at all rows."""
+        if device and self._columns.dtype is np.float32:
+            there = self._on_devices.get(device)
+            if there is None:
+                there = self._on_devices[device] = DeviceColumns(self._columns, device)
+            return there.candidates(asked, k)
+        found = self._coarsely(asked, k)
+        return _sifted(self._columns, asked, k) if found is None else found
+
+    def _coarsely(self, asked: Asked, k: int) -> tuple[Ints, Ints] | None:
+        """Look at all rows with 16-bit products; None where that is not possible, or has not paid."""
+        n, m = len(asked.low), len(self)
+        if n < coarse.FEWEST_QUERIES or not self._may_be_coarse or not coarse.pays():
+            return None
+        if self._coarse is None:
+            self._coarse = coarse.CoarseColumns(self._columns)
+        try:
+            query, slot = _sifted(*self._coarse.ask(asked), k)
+        except CrowdedError:
+            self._may_be_coarse = False
+            return None
+        self._may_be_coarse = len(query) <= n * (k + m / _COARSE)
+        return query, slot
 
     def _by_lists(self, queries: NDArray[Any], k: int) -> tuple[Ints, Ints]:
         """Let faiss name the candidates; search exactly for queries of which it finds too few."""
@@ -211,9 +233,9 @@ def smallest_gaps(rows: NDArray[Any]) -> Floats:
     return distances[:, 1]
 
 
-def _sifted(columns: Columns, asked: Asked, k: int, first: int = 0) -> tuple[Ints, Ints]:
+def _sifted(columns: Factors, asked: Asked, k: int, first: int = 0) -> tuple[Ints, Ints]:
     """Return sorted (query, slot) pairs among which are the k nearest rows from slot `first` on of every query."""
-    n, m = len(asked.low), len(columns.table)
+    n, m = len(asked.low), len(columns.slack)
     sieve = Sieve(n, k, columns)
     step = max(_ROWS, 4 * k, _ROWS * _QUERIES // max(1, 16 * n))
     for start in range(first, m, step):

@@ -85,7 +85,7 @@ class Cells:
     def _bounds(self, queries: Numbers) -> tuple[Numbers, Numbers]:
         """Bound the distance of each cell's rows from each query from below and above, both [cells, n]."""
         asked = self.pivots.ask(queries)
-        squares = self.pivots.table @ asked.factors.T
+        squares = self.pivots.table @ asked.factors
         low = np.sqrt(np.maximum(squares + asked.low, 0.0)) * np.float32(2 - _MORE)
         squares += self.pivots.slack[:, None]
         squares += asked.high

@@ -13,13 +13,12 @@ from __future__ import annotations
 from copy import copy
 from dataclasses import dataclass
 from threading import Lock
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 _SMALLEST, _LARGEST = 1e-12, 1e30  # squared norms that float32 products can carry; beyond, float64 does
-_TINY = 1e-34  # what float32 products of tiny numbers may lose by underflow
 _BLOCK = 512  # rows brought about their centre at once
 
 Numbers = NDArray[Any]
@@ -28,11 +27,21 @@ Numbers = NDArray[Any]
 
 @dataclass(frozen=True)
 class Asked:
-    """Queries about a centre: (-2 x, 1) [n, width + 1], and what brings a product to the bounds of a distance, [n]."""
+    """Queries about a centre: (-2 x, 1) [width + 1, n], and what brings a product to the bounds of a distance, [n]."""
 
-    factors: Numbers
+    factors: Any
     low: Numbers
     high: Numbers
+
+
+class Factors(Protocol):
+    """Rows that multiply queries, with a bound on what that loses."""
+
+    dtype: type[np.floating[Any]]
+    unit: float
+    slack: Numbers
+
+    def multiply(self, part: slice, factors: Any, out: Numbers) -> None: ...
 
 
 class Columns:
@@ -97,9 +106,12 @@ class Columns:
             norms = np.einsum("ij,ij->i", factors[:, :-1], factors[:, :-1])  # in any order: the bound allows it here
             factors[:, :-1] *= -2.0
         factors[:, -1] = 1.0
-        lost = self.dtype(_TINY)
-        low, high = norms * self.dtype(1 - 2 * self.e) - lost, norms * self.dtype(1 + 2 * self.e) + lost
-        return Asked(factors, low, high)
+        low, high = norms * self.dtype(1 - 2 * self.e), norms * self.dtype(1 + 2 * self.e)
+        return Asked(factors.T, low - tiny(self.dtype), high + tiny(self.dtype))
+
+    def multiply(self, part: slice, factors: Any, out: Numbers) -> None:
+        """Write the products of the rows in `part` and the queries' `factors` into `out`."""
+        np.matmul(self.table[part], factors, out=out)
 
     def carries(self, asked: Asked) -> NDArray[np.bool_]:
         """Say [n] which queries do not overflow."""
@@ -108,6 +120,11 @@ class Columns:
     @property
     def n_bytes(self) -> int:
         return int(self.table.nbytes + self.slack.nbytes)
+
+
+def tiny(dtype: type[np.floating[Any]]) -> Any:
+    """Give what float32 products of tiny numbers may lose by underflow."""
+    return dtype(1e-34)
 
 
 class _Room:

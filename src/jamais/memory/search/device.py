@@ -52,7 +52,7 @@ class DeviceColumns:
         import torch
 
         n, m = len(asked.low), len(self)
-        factors, low, high = (torch.from_numpy(one).to(self.device) for one in (asked.factors, asked.low, asked.high))
+        factors, low, high = (torch.from_numpy(one).to(self.device) for one in (asked.factors.T, asked.low, asked.high))
         best = torch.empty((n, 0), dtype=torch.float32, device=self.device)
         held: list[tuple[Any, Any, Any]] = []
         limit = torch.full((n,), torch.inf, device=self.device)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from jamais.memory.search.columns import Asked, Columns, Numbers
+from jamais.memory.search.columns import Asked, Factors, Numbers
 from jamais.types import Bools, Ints
 
 _CHUNK = 64  # rows of one minimum, fewer where the tile is small
@@ -24,7 +24,7 @@ class CrowdedError(Exception):
 class Sieve:
     """Hold back the candidates for the `k` nearest rows of `n` queries. Distances are squared."""
 
-    def __init__(self, n: int, k: int, columns: Columns) -> None:
+    def __init__(self, n: int, k: int, columns: Factors) -> None:
         self.k = k
         self.limit: Numbers = np.full(n, np.inf, dtype=columns.dtype)
         self._best: Numbers = np.empty((n, 0), dtype=columns.dtype)
@@ -42,10 +42,10 @@ class Sieve:
 
         Raise `CrowdedError` when too many rows are held back.
         """
-        table = self._columns.table[part]
+        m = part.stop - part.start
         n = len(asked.low)
-        tile, marks = self._rooms(len(table), n)
-        np.matmul(table, asked.factors.T, out=tile)
+        tile, marks = self._rooms(m, n)
+        self._columns.multiply(part, asked.factors, tile)
         # Many minima are wanted while no limit is known, which is anew for each query that comes to a cell.
         chunk = _chunk(len(tile), 1 if which is None and self._best.shape[1] == self.k else 4 * self.k)
         minima = tile[: len(tile) // chunk * chunk].reshape(-1, chunk, n).min(axis=1)
