@@ -92,6 +92,7 @@ def test_a_remembered_row_is_judged_as_if_no_member_had_learned_it() -> None:
     inside = np.setdiff1d(np.arange(len(known)), highest)  # these lie beyond all others: a tail is fitted
     assert one.decision_scores_[inside] == pytest.approx(np.array(slow)[inside], rel=1e-12)
     assert (one.decision_scores_[highest] >= np.array(slow)[highest]).all()
+    assert (one.calibration().values == np.unique(one.decision_scores_)).all()
 
 
 @pytest.mark.parametrize("method", ["fisher", "stouffer"])
@@ -285,8 +286,20 @@ def test_a_weight_from_a_state_counts_until_something_changes() -> None:
 class Shrinks:
     """A model from outside."""
 
+    def __init__(self, part: float = 0.5) -> None:
+        self.part = part
+
     def reconstruct(self, rows: Any) -> Any:
-        return rows * 0.5
+        return rows * np.float32(self.part)
+
+
+def test_a_member_that_changes_without_the_memory_is_calibrated_anew() -> None:
+    one = Ensemble([KNN(3), Reconstruction(Shrinks())]).fit(rows(60, 0))
+    asked = rows(9, 1)
+    before = one.decision_function(asked)
+    one.detectors["reconstruction"].model = Shrinks(0.75)  # type: ignore[attr-defined]
+    assert one.decision_function(asked) == pytest.approx(before)  # every error is half of what it was
+    assert one.detectors["reconstruction"].calibration().values.max() < 2.0
 
 
 def test_a_model_from_outside_is_used_and_kept_through_loading() -> None:
