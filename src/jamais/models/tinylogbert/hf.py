@@ -294,6 +294,8 @@ class TinyLogBERT(PreTrainedModel):  # type: ignore[no-untyped-call]
             output.is_anomaly = torch.from_numpy(verdict.abnormal).to(ids.device)
 
     def _calm(self, ids: Tensor, real: Tensor) -> Tensor:
+        longest = int(real.any(0).nonzero().max()) + 1 if bool(real.any()) else 1  # padding costs what pieces cost
+        ids, real = ids[:, :longest], real[:, :longest]
         with torch.no_grad(), dropout_off(self.encoder):
             return pooled(self.encoder(ids, real), ids, real)
 

@@ -43,40 +43,32 @@ class MaskedLoss(Detector):
     def settings(self) -> dict[str, Any]:
         return {"contamination": self.contamination}
 
-    def decision_function(self, X: Any) -> Floats:
-        """Return the loss [n] of each row of `X` [n, width]; raise `InputError` for rows whose line is not at hand."""
-        rows = self._ready(X)
-        unknown = int(np.isnan(self.losses.at_hand(rows)).sum())
-        if unknown:
-            raise InputError(
-                f"the reconstruction of {unknown} of {len(rows)} rows is not known, as it takes the pieces of the "
-                "line: judge the lines with model(**inputs) first, or read its anomaly_scores"
-            )
-        return self._sharpened(self._scores(rows), rows)
-
     def _refit(self) -> None:
         """Nothing to derive: the network is what was learned."""
 
     def _scores(self, rows: Vectors) -> Floats:
-        """Give losses; a row that is no line, as an ensemble asks about, loses more the farther off it lies."""
         losses = self.losses.at_hand(rows)
-        unknown = np.isnan(losses)
-        if unknown.any():
-            near, distances = self._nearest_known(rows[unknown])
-            variances = self.memory.rows.var(axis=0, dtype=np.float64)
-            spread = np.sqrt(np.add.reduce(variances)) or 1.0
-            losses[unknown] = near * (1.0 + distances / spread)
+        unknown = np.flatnonzero(np.isnan(losses))
+        if len(unknown):
+            named = {row.tobytes() for row in self.memory.abnormal.rows}
+            strange = sum(row.tobytes() not in named for row in rows[unknown])
+            if strange:
+                raise InputError(
+                    f"the reconstruction of {strange} of {len(rows)} rows is not known, as it takes the pieces of the "
+                    "line: judge the lines with model(**inputs) first, or read its anomaly_scores"
+                )
+            losses[unknown] = self._borrowed(rows[unknown])
         return losses
 
     def _unseen_scores(self, rows: Vectors) -> Floats:
         losses = self.losses.of(rows)
         unknown = np.isnan(losses)
         if unknown.any():
-            losses[unknown] = self._nearest_known(rows[unknown])[0]
+            losses[unknown] = self._borrowed(rows[unknown])
         return losses
 
-    def _nearest_known(self, rows: Vectors) -> tuple[Floats, Floats]:
-        """Give the loss [n] of the nearest remembered row that came with its line, and how far off it is [n]."""
+    def _borrowed(self, rows: Vectors) -> Floats:
+        """Give each of `rows` [n, width] the loss of the nearest remembered row that came with its line."""
         now = (self.memory.changes, self.losses.changes)
         if self._known is None or self._known[0] != now:
             self._known = (now, self.losses.of(self.memory.rows))
@@ -86,10 +78,7 @@ class MaskedLoss(Detector):
             raise NotReadyError(
                 "no remembered row came with its line: call model(**inputs, training_phase=True, update_memory=True)"
             )
-        whole = len(known) == len(losses)
-        index = self.memory.index() if whole else NearestRows(self.memory.rows[known])
-        distances, slots = index.nearest(rows, 1)
-        return losses[known[slots[:, 0]]], distances[:, 0]
+        return losses[known[NearestRows(self.memory.rows[known]).nearest(rows, 1)[1][:, 0]]]
 
 
 class LineLosses:

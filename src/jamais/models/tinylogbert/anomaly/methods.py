@@ -14,11 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from jamais.detectors.detector import Detector
-from jamais.detectors.ensemble import Ensemble
 from jamais.errors import CorruptStateError, NotReadyError, SettingsError
 from jamais.memory.feature_memory import FeatureMemory
 from jamais.memory.incoming import checked_rows
 from jamais.models.tinylogbert.anomaly.kinds import METHODS, made
+from jamais.models.tinylogbert.anomaly.line_ensemble import LineEnsemble
 from jamais.models.tinylogbert.anomaly.masked_loss import LineLosses
 from jamais.types import Bools, Floats, Vectors
 
@@ -45,9 +45,9 @@ class AnomalyMethods:
     def __init__(self, fit_memory_size: int = FIT_MEMORY_SIZE, contamination: float = CONTAMINATION) -> None:
         self.memory = FeatureMemory(fit_memory_size)
         self.losses = LineLosses()
-        settings = {"contamination": contamination}
+        settings: dict[str, Any] = {"contamination": contamination}
         self.detectors = {name: made(name, settings, self.memory, self.losses) for name in METHODS}
-        self.ensemble = joined(self.detectors, settings)
+        self.ensemble = LineEnsemble(self.detectors, **settings)
         self.method = METHODS[0]
 
     @property
@@ -124,14 +124,6 @@ class AnomalyMethods:
     def _followed(self) -> None:
         for detector in (*self.detectors.values(), self.ensemble):
             detector.follow()
-
-
-def joined(detectors: dict[str, Detector], settings: Mapping[str, Any]) -> Ensemble:
-    """Make the ensemble of these very detectors, under the names of the methods."""
-    members = list(detectors.values())
-    ensemble = Ensemble(members, memory=members[0].memory, **settings)
-    ensemble.detectors = dict(detectors)
-    return ensemble
 
 
 def _resize(memory: FeatureMemory, capacity: int) -> None:

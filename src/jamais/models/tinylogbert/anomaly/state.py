@@ -15,7 +15,8 @@ from jamais.detectors.detector import Detector
 from jamais.errors import CorruptStateError, JamaisError, NotReadyError
 from jamais.memory.feature_memory import FeatureMemory
 from jamais.models.tinylogbert.anomaly.kinds import METHODS, made
-from jamais.models.tinylogbert.anomaly.methods import AnomalyMethods, joined
+from jamais.models.tinylogbert.anomaly.line_ensemble import LineEnsemble
+from jamais.models.tinylogbert.anomaly.methods import AnomalyMethods
 from jamais.types import StateTree
 
 _WRONG = (KeyError, TypeError, ValueError, IndexError, AttributeError, OverflowError, JamaisError)
@@ -66,7 +67,7 @@ def anomaly_methods_of(tree: StateTree, width: int) -> AnomalyMethods:
 def _resume(loaded: AnomalyMethods, tree: StateTree) -> None:
     saved = tree["ensemble"]
     settings = {name: saved[name] for name in ("contamination", "random_state")}
-    loaded.ensemble = joined(loaded.detectors, {"method": tree["config"]["fusion_mode"], **settings})
+    loaded.ensemble = LineEnsemble(loaded.detectors, method=tree["config"]["fusion_mode"], **settings)
     members: dict[str, Any] = tree["detectors"]
     if not loaded.ensemble._is_ready():  # else it resumes its members with itself
         for name, one in loaded.detectors.items():
