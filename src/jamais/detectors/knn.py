@@ -88,7 +88,8 @@ class KNN(Detector):
 
     def load_state_dict(self, tree: StateTree) -> None:
         """Become the detector of a state, one of jamais 0.2 included; raise `CorruptStateError` and change nothing."""
-        super().load_state_dict(_of_0_2(tree) if "training_scores" in tree else tree)
+        old = isinstance(tree, dict) and "training_scores" in tree
+        super().load_state_dict(_of_0_2(tree) if old else tree)
 
     def _refit(self) -> None:
         """Nothing to derive: the memory holds the search."""
