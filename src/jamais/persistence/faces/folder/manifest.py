@@ -78,7 +78,7 @@ class Manifest:
     parts: Mapping[str, str]
     """JSON file -> path of the dict of the state that it holds."""
     tokenizer: TokenizerSeal | None = None
-    jamais_version: str = __version__
+    jamais_version: str = field(default_factory=lambda: __version__)
 
     @property
     def generation(self) -> str:
