@@ -1,6 +1,6 @@
 """Are detectors that older versions saved still what they were?
 
-`tests/golden/detectors/knn-0.2.bin` was written by jamais 0.2; its threshold and two scores were printed then.
+`tests/detectors/saved/knn-0.2.bin` was written by jamais 0.2; its threshold and two scores were printed then.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from jamais.errors import CorruptStateError
 from jamais.persistence import load_model_auto
 from jamais.persistence.faces.binary import read_binary
 
-GOLDEN = Path(__file__).parents[1] / "golden" / "detectors"
+GOLDEN = Path(__file__).parent / "saved"
 
 
 def test_a_knn_of_jamais_0_2_scores_as_it_did_and_goes_on() -> None:
