@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from jamais.types import Floats, Ints
 
-_AT_ONCE = 512  # pairs whose differences stay in the cache
+_AT_ONCE = 256  # pairs of width 256 whose differences stay in the cache
 _SPREAD = 4  # a table of candidates may be so much larger than the candidates
 
 
@@ -35,10 +35,18 @@ def pair_squares(left: NDArray[Any], right: NDArray[Any], one: Ints, other: Ints
     """Return |left[one] - right[other]|² pair by pair, [n], in float64; no pair's bits depend on another."""
     squares = np.empty(len(one), dtype=np.float64)
     width = left.shape[1]
-    at_once = max(1, _AT_ONCE * 256 // max(width, 256))
-    for start in range(0, len(one), at_once):
+    at_once = min(len(one), max(1, _AT_ONCE * 256 // max(width, 256)))
+    # Fresh memory for every block would cost more than the work in it.
+    lefts, rights = (np.empty((at_once, width), dtype=rows.dtype) for rows in (left, right))
+    gaps = np.empty((at_once, width), dtype=np.float64)
+    for start in range(0, len(one), max(1, at_once)):
         part = slice(start, start + at_once)
-        squares[part] = squared_differences(left[one[part]], right[other[part]])
+        n = len(one[part])
+        np.take(left, one[part], axis=0, out=lefts[:n], mode="clip")
+        np.take(right, other[part], axis=0, out=rights[:n], mode="clip")
+        np.subtract(lefts[:n], rights[:n], dtype=np.float64, out=gaps[:n])
+        np.multiply(gaps[:n], gaps[:n], out=gaps[:n])
+        np.add.reduce(gaps[:n], axis=1, out=squares[part])
     return squares
 
 
