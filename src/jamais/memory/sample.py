@@ -53,7 +53,8 @@ class Sample:
             if len(drawn) > self.capacity:
                 best = np.argpartition(priorities, self.capacity - 1)[: self.capacity]
                 drawn, priorities = drawn[best], priorities[best]
-            self._keep(rows[np.searchsorted(owners_upto, drawn, side="right")], priorities)
+            if len(drawn):  # else there is nothing to sort and to copy: most rows win no place
+                self._keep(rows[np.searchsorted(owners_upto, drawn, side="right")], priorities)
         self.n_seen += n_drawn
 
     def merge(self, other: Sample) -> None:
