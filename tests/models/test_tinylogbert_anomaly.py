@@ -420,3 +420,50 @@ def test_too_few_lines_are_kept_and_go_on_later(encoder: LineEncoder, tokenizer:
         learn(one, tokenizer, NORMAL[2:])
         fit(one)
     assert scores(loaded, tokenizer) == scores(model, tokenizer)
+
+
+# --- all methods together
+
+
+def test_the_masked_loss_counts_as_the_others_do_on_average_until_people_label(
+    model: TinyLogBERT, tokenizer: Any
+) -> None:
+    weights = model.anomaly.ensemble.weights
+    assert list(weights) == METHODS
+    assert sum(weights.values()) == pytest.approx(1)
+    assert weights["reconstruction"] == pytest.approx(0.2)
+    assert "LineEnsemble" in repr(model.anomaly.ensemble)
+    model.set_detection_method("ensemble")
+    features = judged(model, tokenizer, MORE[:6] + STRANGE).features
+    model.anomaly.ensemble.feedback(features, [0] * 6 + [1] * 4)
+    output = judged(model, tokenizer, STRANGE)
+    assert output.is_anomaly.all()
+    record = model.to_state()["anomaly"]["ensemble"]["performance"]
+    assert record["evaluated_on_labels"] == {"normal": 6, "abnormal": 4}
+    rebuilt = TinyLogBERT.from_state(model.to_state())
+    assert scores(rebuilt, tokenizer) == scores(model, tokenizer)
+    assert state_sha256(rebuilt.to_state()) == state_sha256(model.to_state())
+
+
+def test_the_same_line_twice_is_the_same_as_its_count(encoder: LineEncoder, tokenizer: Any) -> None:
+    once, twice = TinyLogBERT.from_line_encoder(encoder), TinyLogBERT.from_line_encoder(encoder)
+    learn(once, tokenizer, NORMAL + NORMAL)
+    for _ in range(2):
+        learn(twice, tokenizer, NORMAL)
+    assert once.anomaly.memory.counts.tolist() == [2] * len(NORMAL)
+    assert state_sha256(once.to_state()) == state_sha256(twice.to_state())
+
+
+@pytest.mark.gpu
+def test_on_a_gpu_a_line_scores_the_same_alone_and_padded(model: TinyLogBERT, tokenizer: Any) -> None:
+    if not torch.cuda.is_available():
+        pytest.skip("no CUDA device")
+    moved = TinyLogBERT.from_state(model.to_state()).to("cuda")
+    for method in ALL:
+        moved.set_detection_method(method)
+        with torch.no_grad():
+            batch = {name: one.cuda() for name, one in tokens(tokenizer, MORE).items()}
+            together = moved(**batch)
+            alone = moved(**{name: one.cuda() for name, one in tokens(tokenizer, MORE[3:4], padding=False).items()})
+        assert together.anomaly_scores.is_cuda
+        assert torch.equal(together.anomaly_scores[3:4], alone.anomaly_scores)

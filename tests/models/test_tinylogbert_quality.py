@@ -6,10 +6,10 @@ import random
 
 import pytest
 import torch
+from tests.reference import small_log
 
 from jamais.models import TinyLogBERT
 from jamais.models.tinylogbert import EncoderSettings, LineEncoder
-from tests.reference import small_log
 
 SETTINGS = EncoderSettings(layers=2, width=32, heads=2, inner=64, vocabulary=700, steps=80, batch=32, device="cpu")
 NOVEL = [
