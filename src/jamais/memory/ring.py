@@ -33,11 +33,11 @@ class RingMemory(Books):
 
     def _take_in(self, batch: Exemplars) -> Ints:
         marks, slots, firsts = self._repeats.marked(self._kept, batch.rows)
-        owners, entered, now = self._run(
+        owners, entered, now, left = self._run(
             np.where(slots >= 0, self._kept.ids[slots] if self._kept.size else -1, -1), firsts
         )
-        if self._kept.size + len(entered) > self.capacity:
-            self._drop(np.array([own not in self._order for own in self.ids.tolist()], dtype=np.bool_))
+        if len(left):
+            self._drop(np.isin(self._kept.ids[: self._kept.size], left))
         alive = np.array([own in self._order for own in owners.tolist()], dtype=np.bool_)
         entered = entered[alive[entered]]
         self._kept.append(batch, entered, owners[entered], self.capacity)
@@ -47,12 +47,12 @@ class RingMemory(Books):
         self.changes += 1
         return np.where([own in self._order for own in now.tolist()], now, -1)
 
-    def _run(self, known: Ints, firsts: Ints) -> tuple[Ints, Ints, Ints]:
+    def _run(self, known: Ints, firsts: Ints) -> tuple[Ints, Ints, Ints, Ints]:
         """Let rows come one after the other.
 
-        Return the id [n] of each as it came, the rows that entered, and the last id [n] of each.
+        Return the id [n] of each as it came, the rows that entered, the last id [n] of each, and ids that gave way.
         """
-        owners, entered = np.empty(len(firsts), dtype=np.int64), []
+        owners, entered, left = np.empty(len(firsts), dtype=np.int64), [], []
         ids = dict(enumerate(known.tolist()))
         for row, first in enumerate(firsts.tolist()):
             own = ids[first]
@@ -60,14 +60,14 @@ class RingMemory(Books):
                 self._order.move_to_end(own)
             else:
                 if len(self._order) == self.capacity:
-                    self._order.popitem(last=False)
+                    left.append(self._order.popitem(last=False)[0])
                 own = ids[first] = self._next_id
                 self._next_id += 1
                 self._order[own] = None
                 entered.append(row)
             owners[row] = own
         now = np.array([ids[first] for first in firsts.tolist()], dtype=np.int64)
-        return owners, np.array(entered, dtype=np.int64), now
+        return owners, np.array(entered, dtype=np.int64), now, np.array(left, dtype=np.int64)
 
     def _merge_in(self, other: Self, batch: Exemplars) -> Ints:
         """Take in the newest rows of `other`; of ours only those give way that have no place among the newest."""
