@@ -12,6 +12,7 @@ import functools
 import numpy as np
 from numpy.typing import NDArray
 
+from jamais.errors import CorruptStateError
 from jamais.memory.kept.exemplars import Exemplars
 from jamais.types import Ints, Vectors
 
@@ -71,13 +72,16 @@ class Repeats:
         return np.where(self._marks[places] == marks, slots, -1)
 
     def _draw(self, kept: Exemplars) -> None:
-        """Mark all kept rows, all of them different, anew."""
+        """Mark all kept rows anew; raise `CorruptStateError` where two of them are equal, as only a wrong state has."""
         while True:
             marks = _marks(kept.rows[: kept.size], self._salt)
             order = np.argsort(marks, kind="stable")
             self._marks, self._ids = marks[order], kept.ids[: kept.size][order]
-            if not (self._marks[1:] == self._marks[:-1]).any():
+            alike = np.flatnonzero(self._marks[1:] == self._marks[:-1])
+            if not len(alike):
                 return
+            if _same(kept.rows, order[alike[:1]], kept.rows, order[alike[:1] + 1]):
+                raise CorruptStateError(f"memory.rows: row {order[alike[0]]} stands there twice: load another version")
             self._salt += 1
 
 
