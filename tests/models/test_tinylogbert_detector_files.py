@@ -136,6 +136,7 @@ def hostile_trees(tree: dict[str, Any]) -> dict[str, Any]:
     return {
         "memory rows of another width": changed("memory/normal/rows", rows[:, :3].copy()),
         "memory rows too few": changed("memory/normal/rows", rows[:-1].copy()),
+        "memory rows equal": changed("memory/normal/rows", np.zeros_like(rows)),
         "memory no dict": changed("memory", 7),
         "memory policy": changed("memory/policy", "os.system"),
         "memory model policy": changed("memory/policy", "tinylogbert"),
@@ -159,6 +160,7 @@ def hostile_trees(tree: dict[str, Any]) -> dict[str, Any]:
     [
         "memory rows of another width",
         "memory rows too few",
+        "memory rows equal",
         "memory no dict",
         "memory policy",
         "memory model policy",
