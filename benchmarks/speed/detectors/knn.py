@@ -114,7 +114,7 @@ def _approximate(memory: Vectors, queries: Vectors) -> list[Way]:
 
 
 def _detector(memory: Vectors, **settings: Any) -> KNN:
-    detector = KNN(n_neighbors=K, **settings)
+    detector = KNN(n_neighbors=K, memory=2 * len(memory), **settings)  # with room: none has to leave
     detector.memory.add(memory)
     return detector
 
