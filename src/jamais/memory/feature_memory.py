@@ -166,7 +166,7 @@ class FeatureMemory:
         return ids
 
     def draw_calibration(self) -> None:
-        """Draw the calibration sample from the rows kept, where none was drawn as they came: a memory made elsewhere."""
+        """Draw the calibration sample from the rows kept where none was drawn as they came: a memory made elsewhere."""
         if not len(self.calibration) and len(self):
             self.calibration.add(self.rows, self.counts)
 
@@ -280,10 +280,12 @@ class FeatureMemory:
 
     def _carried(self, rows: Vectors, gone: Ints) -> Bools:
         """Say which of `rows` [n, width] an exemplar among the ids `gone` stands for."""
-        reach = self.normal.reach
+        reach, slots = self.normal.reach, np.searchsorted(self.ids, gone)
         if reach == 0.0:
-            return np.isin(self.normal.ids_of(rows), gone)
-        slots = np.searchsorted(self.ids, gone)
+            # Equal rows have equal sums: few are left to be compared.
+            carried = np.isin(np.add.reduce(rows, axis=1), np.add.reduce(self.rows[slots], axis=1))
+            carried[carried] = np.isin(self.normal.ids_of(rows[carried]), gone)
+            return carried
         carried = NearestRows(self.rows[slots]).nearest(rows, 1)[0][:, 0] <= reach
         if carried.any():  # only then it matters whether another exemplar is nearer
             nearest = self.index().nearest(rows[carried], 1)[1][:, 0]
