@@ -117,11 +117,12 @@ class IForest(Detector):
         if self._spare_made is None:
             size, n = self._samples.size, int(self.memory.counts.sum())
             n_more = 0 if size == n or 4 * size <= n else self.n_estimators * min(3, size / (n - size))
-            self._spare_made = []
+            made: list[tuple[Samples, Paths]] = []
             if n_more:
                 births = np.arange(math.ceil(n_more))
                 samples, slots, draws = draw(self.memory, births, size, self.random_state, spare=True)
-                self._spare_made = [(samples, Paths(grow(self.memory.rows, slots, draws, self._k())))]
+                made = [(samples, Paths(grow(self.memory.rows, slots, draws, self._k())))]
+            self._spare_made = made  # whole or not at all: another thread may be looking
         return self._spare_made
 
     def _shares(self, rows: Vectors, nearest: Vectors) -> Floats:

@@ -136,6 +136,10 @@ class _Room:
         self.n_used = n_used
         self.lock = Lock()
 
+    def __reduce__(self) -> Any:
+        # Whoever copies or pickles gets rooms of its own, and a lock of its own.
+        return _Room, (self.table, self.slack, self.n_used)
+
     def larger(self, n_kept: int, n_wanted: int) -> _Room:
         """Copy the first `n_kept` rows to where there is room for `n_wanted`, and for some more if any are kept."""
         capacity = n_wanted + (n_wanted // 4 if n_kept else 0)
