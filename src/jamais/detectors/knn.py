@@ -58,6 +58,8 @@ class KNN(Detector):
             raise SettingsError(f"KNN knows methods {', '.join(_METHODS)}, got {method!r}")
         if metric not in METRICS:
             raise SettingsError(f"KNN knows metrics {', '.join(METRICS)}, got {metric!r}")
+        if not isinstance(approximate, bool | np.bool_):
+            raise SettingsError(f"KNN wants approximate True or False, got {approximate!r}")
         self.n_neighbors = int(n_neighbors)
         self.method = method
         self.metric = metric
