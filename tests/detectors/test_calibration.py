@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.reference import naive
 
-from jamais.detectors.calibration import conformal as calibration
 from jamais.detectors.calibration import Calibration
+from jamais.detectors.calibration import conformal as calibration
 from jamais.errors import NotReadyError
 
 # Few distinct values, so that ties are common; quarters, so that sums are exact.

@@ -191,7 +191,7 @@ def test_long_names_are_no_trouble(name: str, tmp_path: Path) -> None:
 
 
 def test_what_cannot_be_saved_is_told(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="cannot save dict: give a watcher or one of cluster, coreset-memory, cover-memory"):
+    with pytest.raises(InputError, match="cannot save dict: give a watcher or one of cluster, coreset-memory"):
         save_model_binary({}, tmp_path / "x.bin")
     with pytest.raises(InputError, match="digest is one of xxh3-128, sha256, got 'md5'"):
         save_model_binary(memory(), tmp_path / "x.bin", digest="md5")

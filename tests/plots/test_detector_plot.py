@@ -32,7 +32,7 @@ def test_rows_of_any_width_are_drawn_the_same_twice(width: int, tmp_path: Path) 
 
 
 def test_a_wrong_path_or_nothing_to_draw_is_said(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="png or .svg"):
+    with pytest.raises(InputError, match=r"png or \.svg"):
         draw_detectors({"knn": KNN().fit(rows(20, 2))}, tmp_path / "x.gif")
     with pytest.raises(InputError, match="no detectors"):
         draw_detectors({}, tmp_path / "x.png")
