@@ -210,7 +210,7 @@ def test_halves_merged_lose_no_count_and_cover_like_one_pass(seed: int, policy: 
     left.merge(right)
     assert left.counts.sum() == left.n_seen == whole.counts.sum() == 400
     gaps = [np.linalg.norm(rows[:, None] - one.rows[None], axis=2).min(axis=1).max() for one in (left, whole)]
-    assert gaps[0] <= 2 * max(left.radius, whole.radius)
+    assert gaps[0] <= 2 * max(left.reach, whole.reach)
     assert gaps[0] < 2.0  # every cluster is known
 
 

@@ -12,7 +12,7 @@ _LEAVE = 16  # one in so many exemplars leaves when the memory is full
 
 
 class CoresetMemory(Covering):
-    """Keep k centres: when full, three quarters stay, each the farthest from those chosen before it.
+    """Keep k centres: when full, one in 16 leaves; each that stays is the farthest from those chosen before it.
 
     The greedy choice covers within twice the smallest radius possible (Gonzalez, Theoretical Computer Science,
     1985); counts move to the nearest centre, and rows within the largest move join a centre at once. Choosing

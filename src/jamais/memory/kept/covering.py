@@ -1,7 +1,8 @@
-"""How do exemplars stand for all rows within a radius, row after row, at the price of a batch?"""
+"""How do exemplars stand for all rows in their reach, row after row, at the price of a batch?"""
 
 from __future__ import annotations
 
+import heapq
 from abc import abstractmethod
 from typing import Self
 
@@ -17,15 +18,22 @@ from jamais.types import Bools, Floats, Ints, StateTree, Vectors
 
 _FEWEST, _MOST = 32, 1024  # rows whose distances are looked up at once; changes no result
 
+RIPE = 5
+"""Rows that an exemplar stands for, before it is thought to be one of many."""
+
 Moves = dict[int, int]
 """The ids of exemplars that went to the ids of those that stand for them now."""
 
 
 class Covering(Books):
-    """A row within `radius` of an exemplar raises the count of the nearest one, any other row is kept itself.
+    """A row in reach of the nearest exemplar raises its count, any other row is kept itself.
 
-    When the memory is full, the policy makes room.
+    An exemplar reaches as far as `radius`, and `farther` times that when it is ripe: few rows may be all that is
+    known of something rare, so they are told apart more finely. When the memory is full, the policy makes room.
     """
+
+    farther = 1.0
+    """The reach of exemplars that stand for `RIPE` rows or more, in radii."""
 
     def __init__(self, capacity: int | None, max_bytes: int | str | None) -> None:
         super().__init__(capacity, max_bytes)
@@ -44,7 +52,7 @@ class Covering(Books):
     @property
     def reach(self) -> float:
         """Up to this distance an exemplar stands for a row; 0 when only for exact repeats."""
-        return self.radius
+        return self.radius * self.farther
 
     @property
     def ram_bytes(self) -> int:
@@ -99,7 +107,7 @@ class Covering(Books):
         if self.radius == 0.0:
             kept, slots = _unlike(slots, firsts, self._kept.size, self.capacity)
         else:
-            kept, slots = self._unreached(block, slots)
+            kept, slots = self._unreached(block, batch.counts[start:stop], slots)
         self._keep(batch, start, kept, marks)
         done = len(slots)
         others = np.delete(np.arange(done), kept)
@@ -107,24 +115,35 @@ class Covering(Books):
         given[start : start + done] = self._kept.ids[slots]
         return start + done
 
-    def _unreached(self, block: Vectors, slots: Ints) -> tuple[Ints, Ints]:
+    def _unreached(self, block: Vectors, counts: Ints, slots: Ints) -> tuple[Ints, Ints]:
         """Return which rows of a block are to be kept, and the slot that stands for each row, up to where it is full.
 
         Rows that repeat an exemplar have its slot already, others -1.
         """
+        size, distances, nearest = self._kept.size, np.zeros(len(block)), slots.copy()
         asked = np.flatnonzero(slots < 0)
-        rows, (distances, nearest) = block[asked], self._nearby.nearest(self._kept, block[asked])
-        kept: list[int] = []
-        for row in np.flatnonzero(distances > self.radius).tolist():
-            if distances[row] <= self.radius:  # a row of this block that is kept by now
+        distances[asked], nearest[asked] = self._nearby.nearest(self._kept, block[asked])
+        known = self._kept.counts[nearest] if size else np.zeros(len(block), dtype=np.int64)
+        # In reach of a ripe exemplar it does not matter who comes first; all others take turns.
+        waits = (distances > self.reach) | (known < RIPE)
+        turns, held, kept = np.flatnonzero(waits).tolist(), dict[int, int](), list[int]()
+        while turns:
+            row = heapq.heappop(turns)
+            slot = int(nearest[row])
+            count = held.get(slot, int(known[row]))
+            if distances[row] <= self.radius * (self.farther if count >= RIPE else 1.0):
+                held[slot] = count + int(counts[row])
                 continue
-            if self._kept.size + len(kept) == self.capacity:
-                asked, nearest, slots = asked[:row], nearest[:row], slots[: asked[row]]
-                break
-            _follow_one(rows, row, self._kept.size + len(kept), distances, nearest)
+            slot = size + len(kept)
+            if slot == self.capacity:
+                return np.array(kept, dtype=np.int64), nearest[:row]
+            for later in _follow_one(block, row, slot, distances, nearest).tolist():
+                if not waits[later]:
+                    waits[later] = True
+                    heapq.heappush(turns, later)
+            held[slot] = int(counts[row])
             kept.append(row)
-        slots[asked] = nearest
-        return asked[kept], slots
+        return np.array(kept, dtype=np.int64), nearest
 
     def _keep(self, batch: Exemplars, start: int, kept: Ints, marks: Marks) -> None:
         if not len(kept):
@@ -145,13 +164,13 @@ def _unlike(slots: Ints, firsts: Ints, size: int, capacity: int) -> tuple[Ints, 
     return kept, slots[firsts]
 
 
-def _follow_one(rows: Vectors, row: int, slot: int, distances: Floats, nearest: Ints) -> None:
-    """Let a row that is kept in `slot` be nearest to those after it that it is nearest to."""
+def _follow_one(rows: Vectors, row: int, slot: int, distances: Floats, nearest: Ints) -> Ints:
+    """Let a row that is kept in `slot` be nearest to those after it that it is nearest to; return which."""
     later = rows[row:]
     gaps = np.sqrt(squared_differences(later, np.broadcast_to(rows[row], later.shape)))
-    nearer = gaps < distances[row:]
-    distances[row:][nearer] = gaps[nearer]
-    nearest[row:][nearer] = slot
+    nearer = row + np.flatnonzero(gaps < distances[row:])
+    distances[nearer], nearest[nearer] = gaps[nearer - row], slot
+    return nearer
 
 
 def _moved(ids: Ints, moved: Moves) -> Ints:

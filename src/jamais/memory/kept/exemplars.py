@@ -42,16 +42,6 @@ class Exemplars:
         counts, ids, first_seen, last_seen, source_codes = columns
         return cls(rows, counts, ids, first_seen, last_seen, source_codes, len(rows))
 
-    @classmethod
-    def joined(cls, left: Exemplars, right: Exemplars) -> Exemplars:
-        """Join two objects into a new one, in the order of their ids."""
-        order = np.argsort(np.concatenate([left.ids[: left.size], right.ids[: right.size]]), kind="stable")
-        columns = [
-            np.concatenate([getattr(left, name)[: left.size], getattr(right, name)[: right.size]])[order]
-            for name in _COLUMNS
-        ]
-        return cls._of(np.concatenate([left.rows[: left.size], right.rows[: right.size]])[order], columns)
-
     @property
     def n_bytes(self) -> int:
         return int(self.rows.nbytes + sum(getattr(self, name).nbytes for name in _COLUMNS))
