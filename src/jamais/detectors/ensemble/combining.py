@@ -8,7 +8,6 @@ from jamais.types import Floats
 
 METHODS = ("fisher", "stouffer")
 _CALM = 30.0  # nats: up to here, one in 10^13, a member's word counts in full
-_MOST = 1e300  # nats: where all calibration scores are 0, one far row has infinitely many
 _MOST = 1e300  # nats of an infinite score, so that a weight of 0 makes them 0
 _LEAST = 1e-4  # nats: a p-value of 1 would have an infinite normal deviate
 

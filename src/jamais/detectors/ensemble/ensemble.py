@@ -31,6 +31,7 @@ class _Fusion:
     """All that turns the members' scores into one, for one state of memory and engines."""
 
     calibrations: dict[str, Calibration]
+    """Of the members, without what may be abnormal: by these they speak (`_calm_calibration`)."""
     kept_nats: Floats
     """Of the calibration rows [n, m], each against all the others."""
     agreed: Floats
@@ -86,7 +87,7 @@ class Ensemble(Detector):
             "method": self.method,
             "weights_from": "labels" if fusion.labelled else "normal rows",
             **performance(
-                fusion.calibrations,
+                {name: one._calibrations()[1] for name, one in self.detectors.items()},
                 self.calibration(),
                 self._alarm_rate or self.contamination,
                 dict(zip(self.detectors, zip(fusion.weights, fusion.agreed, strict=True), strict=True)),
@@ -203,7 +204,8 @@ class Ensemble(Detector):
             raise NotReadyError("Ensemble has no calibration rows: call fit() or partial_fit() first")
         calibrations, kept = {}, []
         for name, one in self.detectors.items():
-            scores, calibrations[name], _ = one._calibrations()
+            scores = one._calibrations()[0]
+            calibrations[name] = _calm_calibration(scores, self.contamination)
             kept.append(calibrations[name].nats_of_kept(scores))
         kept_nats = np.stack(kept, axis=1)
         agreed, weights = self._weighed(kept_nats, calibrations)
@@ -255,6 +257,15 @@ def _just_scored(one: Detector, rows: Vectors) -> Floats:
     if kept_as_unseen and scores is not None and len(scores) == len(rows):  # else rows stood for several
         return scores
     return one._unseen_scores(rows)
+
+
+def _calm_calibration(scores: Floats, contamination: float) -> Calibration:
+    """Calibrate a member on its unseen scores [n] without the share that may be abnormal.
+
+    Else abnormal rows among those learned would hush the member for all that are like them. It decides how loud a
+    member speaks, not how often the ensemble alarms: that is calibrated on all rows.
+    """
+    return Calibration.of(scores[scores <= np.quantile(scores, 1.0 - contamination)])
 
 
 def _member_state(one: Detector) -> StateTree:
