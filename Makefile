@@ -42,6 +42,10 @@ bench: $(READY)  ## every figure in the docs (needs the data sets: benchmarks/RE
 	$(BIN)/python -m benchmarks.speed.logs
 	$(BIN)/python -m benchmarks.quality.persistence
 	$(BIN)/python -m benchmarks.speed.persistence
+	$(BIN)/python -m benchmarks.quality.detectors
+	$(BIN)/python -m benchmarks.quality.memories
+	$(BIN)/python -m benchmarks.quality.calibration
+	$(BIN)/python -m benchmarks.speed.detectors
 
 clean:  ## throw away the environment, caches and the demo's output
 	rm -rf $(VENV) demo build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
