@@ -283,8 +283,8 @@ def _alarms(detector: KNN, kinds: Rows, jitter: float, seed: int) -> float:
 def table(figures: list[Figure]) -> str:
     """Draw means over seeds as Markdown."""
     lines = [
-        "| data | memory | kept | TPR at 1 % FPR | of the unbounded (lowest seed) | AUROC | CPU-s | MB |",
-        "|---|---|---|---|---|---|---|---|",
+        "| data | memory | kept | TPR at 1 % FPR | of the unbounded (lowest seed) | AUROC | CPU-s | MB | note |",
+        "|---|---|---|---|---|---|---|---|---|",
     ]
     for data, name in dict.fromkeys((one.data, one.memory) for one in figures):
         some = [one for one in figures if (one.data, one.memory) == (data, name)]
@@ -295,7 +295,7 @@ def table(figures: list[Figure]) -> str:
         lowest = min(one.of_unbounded for one in some)
         lines.append(
             f"| {data} | {name} | {kept:,.0f} | {tpr:.3f} | {ratio:.3f} ({lowest:.3f}) | {area:.4f} "
-            f"| {cpu:.1f} | {size:.1f} |"
+            f"| {cpu:.1f} | {size:.1f} | {some[0].note} |"
         )
     return "\n".join(lines)
 
