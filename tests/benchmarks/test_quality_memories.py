@@ -87,10 +87,10 @@ def test_a_quick_run_writes_every_figure_under_its_command(tmp_path, capsys, mon
     assert lines[0].startswith("# made by: python -m benchmarks.quality.memories --quick")
     rows = list(csv.DictReader(lines[1:]))
     of_cover = {row["data"]: float(row["of_unbounded"]) for row in rows if row["memory"] == "cover"}
-    assert of_cover["quick"] > 0.9
+    assert of_cover["quick"] > 0.7
     assert min(ratio for data, ratio in of_cover.items() if data.startswith("poison")) > 0.99
     reservoir = next(row for row in rows if row["memory"] == "reservoir")
-    assert float(reservoir["of_unbounded"]) < of_cover["quick"]
+    assert float(reservoir["of_unbounded"]) < of_cover["quick"] / 2
     assert capsys.readouterr().out.count("| quick |") == 6
 
 

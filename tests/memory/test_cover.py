@@ -35,10 +35,10 @@ class SlowCover:
             others = [other for other in self.items if other is not item]
             gaps = [self._distance(item["row"], other["row"]) for other in others]
             item["nearest"] = others[int(np.argmin(gaps))]
-            item["needed"] = min(gaps) / (1.5 if item["nearest"]["count"] >= 5 else 1.0)
+            item["needed"] = min(gaps) / (1.3 if item["nearest"]["count"] >= 5 else 1.0)
         needed = sorted(item["needed"] for item in self.items)
         least, most = needed[int(0.02 * len(needed))], needed[int(0.10 * len(needed))]
-        self.radius = min(max(self.radius * 1.15, least), most)
+        self.radius = max(self.radius, min(max(self.radius * 1.15, least), most))
         before = {item["id"]: item["count"] for item in self.items}
         gone, joined = set(), set()
         for item in sorted(self.items, key=lambda item: (item["needed"], before[item["id"]], item["id"])):
@@ -53,7 +53,7 @@ class SlowCover:
         gaps = [self._distance(item["row"], other["row"]) for other in self.items]
         if gaps:
             nearest = self.items[int(np.argmin(gaps))]
-            if min(gaps) <= self.radius * (1.5 if nearest["count"] >= 5 else 1.0):
+            if min(gaps) <= self.radius * (1.3 if nearest["count"] >= 5 else 1.0):
                 nearest["count"] += item["count"]
                 return True
         if len(self.items) >= self.capacity:

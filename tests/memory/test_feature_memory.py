@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from jamais.errors import CorruptStateError, InputError, RefusedUpdateError, SettingsError, ShapeMismatchError
-from jamais.memory import CoresetMemory, CoverMemory, FeatureMemory, ReservoirMemory, RingMemory, Sample
+from jamais.memory import CoresetMemory, CoverMemory, FeatureMemory, ReservoirMemory, RingMemory
 from jamais.testing import digest
 
 DAY = 86_400_000_000
@@ -208,20 +208,3 @@ def test_a_memory_may_be_bounded_by_bytes() -> None:
     memory.add(rows(5_000, width=16))
     assert memory.normal.ram_bytes <= 64_000
     assert len(memory) > 100
-
-
-def test_samples_of_one_seed_merge_into_a_fair_sample() -> None:
-    drawn, together = np.zeros(30), 0
-    for seed in range(500):
-        left, right = Sample(10, seed), Sample(10, seed)
-        everything = np.arange(30, dtype=np.float32)[:, None]
-        left.add(everything[:15])
-        right.add(everything[15:])
-        left.merge(right)
-        assert (len(left), left.n_seen) == (10, 30)
-        chosen = left.rows.ravel().astype(int)
-        drawn[chosen] += 1
-        together += bool({0, 15} <= set(chosen.tolist()))
-    assert np.abs(drawn - 500 / 3).max() < 4.5 * np.sqrt(500 * 2 / 9)
-    # Both halves of one seed kept the same places; the ranks among them are drawn anew, or these would be 167.
-    assert together < 120

@@ -22,12 +22,12 @@ _MOST_REACH = 0.10  # in many dimensions all distances are alike, and 15 % more 
 class CoverMemory(Covering):
     """Keep at most `capacity` rows that cover all rows added, with counts and times.
 
-    An exemplar stands for rows within `radius`, and within 1.5 times that once it stands for 5 rows. Radius 0 keeps
+    An exemplar stands for rows within `radius`, and within 1.3 times that once it stands for 5 rows. Radius 0 keeps
     every distinct row until the memory is full. `max_bytes` bounds it by bytes instead of rows. Merging adds counts
     up exactly; the radius becomes at least the larger of the two, and rows stay within twice the reach of one pass.
     """
 
-    farther = 1.5
+    farther = 1.3
 
     def __init__(self, capacity: int | None = None, radius: float = 0.0, *, max_bytes: int | str | None = None) -> None:
         super().__init__(capacity, max_bytes)
@@ -40,7 +40,7 @@ class CoverMemory(Covering):
         needed, nearest = self._needed()
         rising = np.sort(needed)
         least, most = rising[int(_LEAST_REACH * len(rising))], rising[int(_MOST_REACH * len(rising))]
-        self.radius = float(min(max(self.radius * _GROWTH, least), most))
+        self.radius = max(self.radius, float(min(max(self.radius * _GROWTH, least), most)))
         return self._melt(needed, nearest)
 
     def _reach_out(self, radius: float) -> None:
