@@ -69,7 +69,7 @@ def test_several_files_are_one_stream(tmp_path: Path, normal: Path, typed: Any) 
         (["--window", "soon"], "no duration"),
         (["--timezone", "Mars/Base"], "IANA name"),
         (["--config", "no.toml"], "cannot read no.toml"),
-        (["--method", "magic"], "the method is 'knn'"),
+        (["--method", "magic"], "the method is one of knn, lof"),
     ],
 )
 def test_a_setting_that_makes_no_sense_is_told(

@@ -103,7 +103,7 @@ def test_unseen_scores_take_one_row_from_the_exemplar_that_stands_for_it() -> No
     gaps = np.sqrt(((rows[:, None].astype(float) - memory.rows) ** 2).sum(axis=2))
     for i in range(0, 300, 7):
         counts, own = memory.counts, int(gaps[i].argmin())
-        counts[own] -= gaps[i, own] <= 0.5
+        counts[own] -= gaps[i, own] <= memory.normal.reach
         less = FeatureMemory()
         less.add(memory.rows[counts > 0], counts[counts > 0])
         wanted = LOF(10, memory=less).decision_function(rows[i : i + 1])

@@ -15,6 +15,7 @@ import ml_dtypes
 import numpy as np
 import pytest
 
+import jamais
 from jamais.errors import CorruptStateError, JamaisError, StateError
 from jamais.persistence.faces.arrangement import Arrangement, Layer
 from jamais.persistence.faces.json_face import read_json, to_json_blocks
@@ -180,7 +181,10 @@ def test_json_that_is_none_or_a_bomb_is_refused(tmp_path: Path, text: bytes, say
     ("change", "says"),
     [
         (lambda d: d.update(format="other"), "not a state saved by jamais"),
-        (lambda d: d.update(format_version=2), "format version 2, this jamais (0.2.0) reads 1: update jamais"),
+        (
+            lambda d: d.update(format_version=2),
+            f"format version 2, this jamais ({jamais.__version__}) reads 1: update jamais",
+        ),
         (lambda d: d.update(format_version="1"), "there never was"),
         (lambda d: d.update(format_version=True), "there never was"),
         (lambda d: d.update(format_version=0), "there never was"),
