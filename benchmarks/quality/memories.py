@@ -8,9 +8,13 @@ unbounded memory holds all rows. In `hard` streams the sizes of clusters follow 
 are seen fewer than 5 times, and a fifth of the normal test rows are from those. Abnormal rows lie 1.5-2 x the root
 mean square radius of a cluster from its centre, in any direction. `round` clusters (800) fill all 64 directions,
 `flat` ones (300) four. `templates`: embeddings of log templates with what lines add (noise of norm .15), one system
-kept out as abnormal. Where 1,000 rows are too few, whatever is kept: `crowded` (800 flat clusters: to know them as
-well as all rows do takes some 1,200), `literal` (the clusters seen fewer than 5 times make up a fifth of the stream
+kept out as abnormal; 100,000 rows. Where more than 1,000 rows are needed: `crowded` (800 flat clusters: one oracle
+that knew them needed some 1,200), `literal` (the clusters seen fewer than 5 times make up a fifth of the stream
 itself, so there are over 50,000 of them).
+
+What was chosen while looking: that an exemplar of 5 rows reaches 1.3 x as far (of 1, 1.15, 1.3, 1.5, 2, 3), on seeds
+0-2 of `flat`, `round` and smaller streams; and that `flat` has 300 clusters, after the cover had failed on 800, which
+is `crowded` now. So the published run starts at seed 3. Ratios to an unbounded memory with a low TPR are noisy.
 """
 
 from __future__ import annotations
@@ -311,12 +315,12 @@ def write(path: Path, figures: list[Figure], command: str) -> None:
             sheet.writerow([f"{v:.4f}" if isinstance(v, float) else v for v in vars(one).values()])
 
 
-def run(*, quick: bool, seeds: int, only: str = "") -> Iterator[Figure]:
+def run(*, quick: bool, seeds: range, only: str = "") -> Iterator[Figure]:
     """Measure every stream and then the poisoned ones."""
     n_rows, n_test, kept = (20_000, 500, 100) if quick else (1_000_000, 2_000, KEPT)
     path = data_folder().parent / "embeddings" / TEMPLATES
-    for seed in range(seeds):
-        for shape in (QUICK,) if quick else (*SHAPES, *LIMITS) if seed == 0 else SHAPES:
+    for seed in seeds:
+        for shape in (QUICK,) if quick else (*SHAPES, *LIMITS) if seed == seeds[0] else SHAPES:
             if only in shape.name:
                 yield from measured(clusters(shape, seed, n_rows, n_test), kept)
         if path.exists() and not quick and only in "templates":
@@ -337,11 +341,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--first-seed", type=int, default=3, help="0, 1 and 2 were looked at while choosing")
     parser.add_argument("--only", default="", help="part of the name of a stream")
     parser.add_argument("--out", type=Path)
     options = parser.parse_args()
-    figures = []
-    for one in run(quick=options.quick, seeds=options.seeds, only=options.only):
+    figures, first = [], options.first_seed
+    for one in run(quick=options.quick, seeds=range(first, first + options.seeds), only=options.only):
         figures.append(one)
         print(f"{one.data:<22} {one.seed} {one.memory:<17} TPR {one.tpr:.3f} of unbounded {one.of_unbounded:.3f} "
               f"{one.cpu_seconds:.1f} CPU-s {one.note}", file=sys.stderr, flush=True)  # fmt: skip
