@@ -245,3 +245,12 @@ def test_threads_derive_the_engine_once() -> None:
     detector = Slow(memory=memory)
     at_once(8, lambda: detector.decision_function(data(5, seed=1)))
     assert detector.n_refits == 1
+
+
+@every_kind
+@pytest.mark.parametrize("n_kinds", [1, 3, 12])
+def test_the_next_copy_of_a_row_seen_thirty_times_is_no_news(kind: type[Detector], n_kinds: int) -> None:
+    kinds = data(n_kinds, seed=4)
+    detector = kind().fit(np.repeat(kinds, 30, axis=0))
+    detector.partial_fit(np.repeat(kinds, 2, axis=0))
+    assert (detector.p_value(kinds) > 0.9 / n_kinds).all()

@@ -407,3 +407,8 @@ def test_hostile_states_are_refused_and_change_nothing(extension: int) -> None:
     with pytest.raises(CorruptStateError):
         detector.load_state_dict(tree)
     assert digest(detector.state_dict()) == before
+
+
+def test_rows_that_no_tree_tells_apart_are_tied_seen_or_unseen() -> None:
+    same = np.ones((50, 4), dtype=np.float32)
+    assert (IForest().fit(same).p_value(same) == 1.0).all()

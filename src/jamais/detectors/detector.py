@@ -23,6 +23,7 @@ from jamais.detectors.calibration.conformal import Calibration
 from jamais.detectors.probabilities import _PyODFace
 from jamais.detectors.reasons import Reason, reasons
 from jamais.detectors.sharpening import lifted
+from jamais.detectors.ties import not_below_their_repeats
 from jamais.detectors.training import Training
 from jamais.errors import CorruptStateError, InputError, JamaisError, NotReadyError, SettingsError
 from jamais.memory.feature_memory import FeatureMemory, RowMemory
@@ -373,7 +374,7 @@ class Detector(_PyODFace, ABC):
             rows = self.memory.calibration.rows
             if not len(rows):
                 raise NotReadyError(f"{self.name} has no calibration rows: call fit() or partial_fit() first")
-            scores = self._unseen_scores(rows)
+            scores = not_below_their_repeats(self._unseen_scores(rows), rows, self.memory, self._scores)
             plain = sharp = Calibration.of(scores)
             if len(self.memory.abnormal):
                 sharp = Calibration.of(lifted(scores, rows, self.memory, plain, own=True))

@@ -23,6 +23,7 @@ from jamais.types import Floats, StateTree, Vectors
 
 _AUTO_SAMPLES = 256  # Liu et al., section 4.1
 _MOST_SAMPLES = 65_536
+_GRID = 2.0**24  # steps of a mean path length: far below what a tree can tell
 
 
 class IForest(Detector):
@@ -148,7 +149,9 @@ class IForest(Detector):
         return self._paths_made
 
     def _as_scores(self, means: Floats) -> Floats:
-        return np.asarray(np.exp2(-means / mean_path(self._samples.size)))
+        # Means of other trees are rounded otherwise: on a grid, rows that no tree tells apart are tied, seen or unseen.
+        tied = np.round(means * _GRID) / _GRID
+        return np.asarray(np.exp2(-tied / mean_path(self._samples.size)))
 
     def _k(self) -> int:
         return min(self.extension + 1, int(self.memory.rows.shape[1]))
