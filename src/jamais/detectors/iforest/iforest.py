@@ -23,6 +23,7 @@ from jamais.types import Floats, StateTree, Vectors
 
 _AUTO_SAMPLES = 256  # Liu et al., section 4.1
 _MOST_SAMPLES = 65_536
+_SPARING = 0.5  # of the trees that would make remembered rows scatter just as new ones: on the safe side
 _GRID = 2.0**24  # steps of a mean path length: far below what a tree can tell
 
 
@@ -112,12 +113,12 @@ class IForest(Detector):
     def _spare(self) -> list[tuple[Samples, Paths]]:
         """Grow trees for remembered rows alone, where few of the forest have not drawn them.
 
-        With them, each row has as many trees as a new row. The mean of fewer trees would scatter more, and p-values
-        be too high. They are derived from the memory: not state, and never used for a score of a new row.
+        With them, each row has nearly as many trees as a new row. The mean of fewer trees would scatter more, and
+        p-values be too high. They are derived from the memory: not state, and never used for a score of a new row.
         """
         if self._spare_made is None:
             size, n = self._samples.size, int(self.memory.counts.sum())
-            n_more = 0 if size == n or 4 * size <= n else self.n_estimators * min(3, size / (n - size))
+            n_more = 0 if size == n or 4 * size <= n else _SPARING * self.n_estimators * min(3, size / (n - size))
             made: list[tuple[Samples, Paths]] = []
             if n_more:
                 births = np.arange(math.ceil(n_more))
