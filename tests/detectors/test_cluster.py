@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.reference.damage import broken
 
 from jamais.detectors.cluster import Cluster
 from jamais.errors import CorruptStateError, NotReadyError, SettingsError
@@ -265,17 +266,6 @@ def test_shares_name_the_column_that_is_off() -> None:
     reason = one.explain(row)[0]
     assert reason.features[0][0] == 3
     assert reason.features[0][1] > 0.9
-
-
-def broken(tree: dict[str, Any], path: str, value: Any) -> dict[str, Any]:
-    *way, last = path.split(".")
-    copy = {**tree}
-    place = copy
-    for name in way:
-        place[name] = {**place[name]}
-        place = place[name]
-    place[last] = value(place[last]) if callable(value) else value
-    return copy
 
 
 @pytest.mark.parametrize(

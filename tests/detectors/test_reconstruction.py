@@ -10,6 +10,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.reference.damage import broken
 
 from jamais.detectors.reconstruction import Reconstruction
 from jamais.detectors.reconstruction.held_out import fold_weights, holds_out, n_folds, training_weights
@@ -294,17 +295,6 @@ def test_shares_name_the_column_that_is_off() -> None:
 def test_a_model_that_cannot_reconstruct_is_refused(model: Any) -> None:
     with pytest.raises(SettingsError, match="reconstruct"):
         Reconstruction(model)
-
-
-def broken(tree: dict[str, Any], path: str, value: Any) -> dict[str, Any]:
-    *way, last = path.split(".")
-    copy = {**tree}
-    place = copy
-    for name in way:
-        place[name] = {**place[name]}
-        place = place[name]
-    place[last] = value(place[last]) if callable(value) else value
-    return copy
 
 
 @pytest.mark.parametrize(
