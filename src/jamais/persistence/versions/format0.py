@@ -24,7 +24,7 @@ from jamais.persistence import files, json_text
 from jamais.persistence.dtypes import AnyArray
 from jamais.persistence.tensor_file import MAX_HEADER_BYTES, MAX_TENSORS
 from jamais.persistence.tree import unflatten
-from jamais.persistence.versions.manifest import VersionInfo, digest, metric_in, typed
+from jamais.persistence.versions.manifest import VersionInfo, digest, info_in, typed
 from jamais.types import StateTree
 from jamais.version import __version__
 
@@ -124,17 +124,7 @@ def _known_format(body: Any, path: Path) -> None:
 
 def _from_body(body: Mapping[str, Any]) -> Manifest0:
     listed = {_safe_name(name): _entry_in(raw) for name, raw in body["files"].items()}
-    parent = body["parent"]
-    info = VersionInfo(
-        number=typed(body["version"], int),
-        time=typed(body["time"], str),
-        reason=typed(body["reason"], str),
-        kind=typed(body["kind"], str),
-        parent=parent if parent is None else typed(parent, int),
-        metrics={name: metric_in(value) for name, value in body["metrics"].items()},
-        size_bytes=sum(e.size for e in listed.values()),
-        jamais_version=typed(body["jamais_version"], str),
-    )
+    info = info_in(body, sum(e.size for e in listed.values()))
     return Manifest0(info, listed)
 
 

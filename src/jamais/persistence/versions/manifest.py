@@ -193,18 +193,23 @@ def _known_format(body: Any, where: str) -> None:
         )
 
 
-def _from_body(body: Mapping[str, Any]) -> Manifest:
+def info_in(body: Mapping[str, Any], size_bytes: int) -> VersionInfo:
+    """Read what a manifest of any format says about its version."""
     parent = body["parent"]
-    info = VersionInfo(
+    return VersionInfo(
         number=typed(body["version"], int),
         time=typed(body["time"], str),
         reason=typed(body["reason"], str),
         kind=typed(body["kind"], str),
         parent=parent if parent is None else typed(parent, int),
-        metrics={name: metric_in(value) for name, value in body["metrics"].items()},
-        size_bytes=_count(body["size_bytes"]),
+        metrics={name: _metric_in(value) for name, value in body["metrics"].items()},
+        size_bytes=size_bytes,
         jamais_version=typed(body["jamais_version"], str),
     )
+
+
+def _from_body(body: Mapping[str, Any]) -> Manifest:
+    info = info_in(body, _count(body["size_bytes"]))
     return Manifest(
         info,
         tuple(_object_in(raw) for raw in typed(body["objects"], list)),
@@ -267,7 +272,7 @@ def _metric_out(value: float) -> float | str:
     return value if value - value == 0 else str(value)  # JSON has no word for NaN and the infinities
 
 
-def metric_in(value: Any) -> float:
+def _metric_in(value: Any) -> float:
     """Read a figure; NaN and the infinities are texts."""
     if isinstance(value, str) and value not in ("nan", "inf", "-inf"):
         raise ValueError(f"metric {value[:40]!r}")
