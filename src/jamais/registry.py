@@ -14,6 +14,7 @@ from jamais.errors import InputError, StateError
 
 _KINDS: dict[str, tuple[str, str]] = {
     "logs": ("jamais.recipes.logs", "LogRecipe"),
+    "embeddings": ("jamais.recipes.embeddings", "EmbeddingRecipe"),
 }
 """Recipes: what a watcher of this kind of data is made of."""
 
@@ -24,6 +25,7 @@ _TABLE: dict[str, tuple[str, str]] = {
     "ring-memory": ("jamais.memory", "RingMemory"),
     "reservoir-memory": ("jamais.memory", "ReservoirMemory"),
     "coreset-memory": ("jamais.memory", "CoresetMemory"),
+    "cluster-memory": ("jamais.memory.clusters", "ClusterMemory"),
     "knn": ("jamais.detectors.knn", "KNN"),
     "lof": ("jamais.detectors.lof", "LOF"),
     "iforest": ("jamais.detectors.iforest", "IForest"),
@@ -34,6 +36,7 @@ _TABLE: dict[str, tuple[str, str]] = {
     "tinylogbert": ("jamais.models.tinylogbert.hf", "TinyLogBERT"),
     "vocab": ("jamais.models.llm", "Vocab"),  # before the LLM of the same lazy module, which would load torch
     "llm": ("jamais.models.llm", "LLM"),
+    "dec": ("jamais.models.dec", "DEC"),
 }
 _WATCHER = ("jamais.watcher", "Watcher")
 

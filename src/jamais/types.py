@@ -76,6 +76,8 @@ class LearnReport:
     records: int
     counts: Mapping[str, int]
     checks: tuple[Check, ...] = ()
+    events: tuple[str, ...] = ()
+    """What happened to what is known, a line each: clusters born, drift and what changed. `history` keeps them."""
 
     def __str__(self) -> str:
         lines = [f"{'accepted' if self.accepted else 'refused'}: {self.records:,} records"]
@@ -84,4 +86,29 @@ class LearnReport:
             f"  {check.name:<44}{check.value:>12.4g}  at most {check.limit:.4g}  {'ok' if check.passed else 'BROKEN'}"
             for check in self.checks
         ]
+        lines += [f"  {event}" for event in self.events]
         return "\n".join(lines)
+
+
+@dataclass(frozen=True)
+class DriftReport:
+    """Whether normal has moved since the calibration, and what is new; prints as text."""
+
+    drifted: bool
+    rows: int
+    exceedances: int
+    """Rows at or beyond the tested quantile of the calibration."""
+    expected: float
+    """As many as chance alone would bring."""
+    since: int | None = None
+    """The row from which on there are too many; None without drift."""
+    changes: tuple[str, ...] = ()
+    """What changed, a line each, most first: new templates, shifted channels, grown clusters."""
+
+    def __str__(self) -> str:
+        seen = f"{self.exceedances:,} of {self.rows:,} rows are far out, {self.expected:,.0f} were to be expected"
+        if not self.drifted:
+            return f"no drift: {seen}"
+        return "\n".join(
+            [f"normal has moved since row {self.since:,}: {seen}", *(f"  {line}" for line in self.changes)]
+        )

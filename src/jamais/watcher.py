@@ -11,7 +11,7 @@ from jamais.persistence import Retention, VersionInfo, VersionStore
 from jamais.persistence.component import grafted
 from jamais.settings import microseconds
 from jamais.stream import Assembler, Scorer, Stream
-from jamais.types import CancelToken, Event, LearnReport, Listener, StateTree, silent
+from jamais.types import CancelToken, DriftReport, Event, LearnReport, Listener, StateTree, silent
 
 if TYPE_CHECKING:
     import polars as pl
@@ -44,6 +44,12 @@ class Recipe(Protocol):
     def rate_for(self, alarms_per_day: float) -> float: ...
 
     def explain(self, data: Any) -> list[dict[str, Any]]: ...
+
+    def questions(self, verdicts: pl.DataFrame | None) -> pl.DataFrame:
+        """List the causes whose answer would settle most, most first; of what waits in quarantine for None."""
+        ...
+
+    def drift(self, verdicts: pl.DataFrame) -> DriftReport: ...
 
     def meaning_of_rate(self) -> str: ...
 
@@ -152,6 +158,20 @@ class Watcher:
         """Say of each row of `data` what it is, what it is nearest to and where its score comes from."""
         return self._recipe.explain(data)
 
+    def questions(self, verdicts: pl.DataFrame | None = None) -> pl.DataFrame:
+        """List what a person should be asked, one row per cause, the answer that settles most first.
+
+        `verdicts` are rows of `score`, or alarm records; without them, what waits in quarantine is asked about.
+        Columns: `cause`, `rows` and `alarms` (how many of the given rows have it), `settles` (rows whose verdict an
+        answer would settle, weighted by how uncertain it is), `belief` (probability that it is abnormal),
+        `answers` (given so far), `row` (the first with it), `item`, `why`. Feed answers to `feedback`.
+        """
+        return self._recipe.questions(verdicts)
+
+    def drift(self, verdicts: pl.DataFrame) -> DriftReport:
+        """Test whether normal has moved: are there more rows beyond what was calibrated than chance allows?"""
+        return self._recipe.drift(verdicts)
+
     def save(self, path: str | Path | None = None, *, refs: Sequence[str] = (), keep: Retention | None = None) -> int:
         """Commit what changed as one new version and give its number.
 
@@ -219,7 +239,7 @@ class Watcher:
         if not report.accepted:
             raise RefusedUpdateError(f"update refused, nothing was changed:\n{report}", report)
         self._recipe = recipe
-        self._reasons.append(reason)
+        self._reasons += [reason, *report.events]
         return report
 
     def _stored(self) -> VersionStore:

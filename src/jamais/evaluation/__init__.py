@@ -1,5 +1,6 @@
 """How well do scores and verdicts agree with labels? Arrays in, numbers out."""
 
+from jamais.evaluation.clustering import OldNew, ari, clustering_accuracy, label_shift, nmi, old_new_accuracy
 from jamais.evaluation.ranking import (
     AlarmQuality,
     BestF1,
@@ -16,10 +17,16 @@ __all__ = [
     "AlarmQuality",
     "BestF1",
     "Difference",
+    "OldNew",
     "alarm_quality",
+    "ari",
     "at_threshold",
     "auroc",
     "average_precision",
     "best_f1",
     "bootstrap_difference",
+    "clustering_accuracy",
+    "label_shift",
+    "nmi",
+    "old_new_accuracy",
 ]

@@ -25,6 +25,7 @@ from jamais.recipes.logs.events.meaning import Meaning, Said
 from jamais.recipes.logs.events.quarantine import Quarantine
 from jamais.recipes.logs.events.surprise import Surprise, meaning_nats
 from jamais.recipes.logs.facts import Facts
+from jamais.recipes.logs.feedback import feed
 from jamais.recipes.logs.reading.columns import Columns
 from jamais.recipes.logs.reading.groups import Grouper
 from jamais.recipes.logs.reading.learner import Learner
@@ -34,7 +35,7 @@ from jamais.recipes.logs.units.lines import Lines
 from jamais.recipes.logs.units.sessions import Sessions
 from jamais.recipes.logs.units.unit import Origins, Unit
 from jamais.recipes.logs.units.windows import Windows
-from jamais.recipes.logs.updates import feed, learn_trusted, learn_unknown
+from jamais.recipes.logs.updates import learn_trusted, learn_unknown
 from jamais.recipes.logs.verdicts import Verdicts
 from jamais.settings import as_tree, override
 from jamais.sources.assembler import RecordAssembler
