@@ -1,0 +1,175 @@
+"""Has normal moved? Are there more rows beyond a quantile of the calibration than chance brings?
+
+A row exceeds when its p-value is at most 1 - quantile. While normal is what it was, that happens to at most `rate` of
+the rows whatever came before, so that the likelihood ratio of a row under "it happens to a share q > rate" has an
+expectation of at most 1. Sums of their products over all possible beginnings of a change (Shiryaev, Roberts), mixed
+over several q, are an e-detector: it reaches B only once in B rows on average, at whatever row one looks (Shin, Ramdas
+and Rinaldo 2022, "E-detectors: a nonparametric framework for sequential change detection", definition 2.2 and
+proposition 2.4). The row since when is where the likeliest q began to gain (Page 1954).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from jamais.errors import InputError, SettingsError, StateError
+from jamais.types import DriftReport, Floats, StateTree
+
+ODDS = (1.5, 2.0, 3.5, 7.0, 15.0, 40.0)
+"""Times the odds of an exceedance after a change: from one hardly worth a word to nearly all rows."""
+UNSURE = 0.01
+"""Chance that the calibration rows were so tame that the rate allowed for is too low."""
+ENOUGH = 10_000
+"""Calibration rows beyond which nothing is gained by counting them."""
+
+
+class ExceedanceTest:
+    """Counts exceedances of a stream of p-values, in the order of time, and says since when there are too many.
+
+    `calibration_rows` are the rows behind the p-values: of 100 of them the quantile is known only roughly, and as
+    many exceedances are allowed for as one calibration in a hundred brings. None: p-values are taken as exact. Rows
+    that come in bursts make more false alarms than `rows_between_false_alarms` says.
+    """
+
+    def __init__(
+        self,
+        quantile: float = 0.95,
+        calibration_rows: int | None = None,
+        rows_between_false_alarms: int = 1_000_000,
+    ) -> None:
+        self._set(quantile, calibration_rows, rows_between_false_alarms)
+        self.reset()
+
+    def _set(self, quantile: float, calibration_rows: int | None, rows_between_false_alarms: int) -> None:
+        if not 0.5 <= quantile < 1:
+            raise SettingsError(f"the quantile is a share from 0.5 to below 1, for example 0.95, got {quantile}")
+        if not rows_between_false_alarms >= 100:
+            raise SettingsError(f"rows between false alarms are 100 or more, got {rows_between_false_alarms}")
+        self.quantile = quantile
+        self.calibration_rows = calibration_rows
+        self.rows_between_false_alarms = rows_between_false_alarms
+        self.level = 1.0 - quantile
+        self.rate = allowed_rate(self.level, calibration_rows)
+        shares = [times * self.rate / (1 - self.rate + times * self.rate) for times in ODDS]
+        self._gains = [share / self.rate for share in shares]
+        self._shrinks = [(1 - share) / (1 - self.rate) for share in shares]
+
+    def reset(self) -> None:
+        """Begin anew, as after normal was learned again."""
+        self.rows = 0
+        self.exceedances = 0
+        self.noticed: int | None = None
+        """The row with which the drift was noticed."""
+        self.since: int | None = None
+        self._quiet = 0
+        self._sums = [0.0] * len(ODDS)
+        self._best = [0.0] * len(ODDS)
+        self._begins = [0] * len(ODDS)
+
+    @property
+    def drifted(self) -> bool:
+        return self.noticed is not None
+
+    def push(self, p_values: ArrayLike) -> bool:
+        """Take the next p-values [n]; say whether normal has moved by now. Pieces give what the whole gives.
+
+        Raises InputError, and takes none, for values that are no p-values.
+        """
+        values = _p_values(p_values)
+        at = np.flatnonzero(values <= self.level)
+        row = self.rows - 1 - self._quiet  # of the last exceedance
+        for place in (at + self.rows).tolist():
+            if self.drifted:
+                break
+            self._exceeded(place, place - row - 1)
+            row = place
+        self.rows += len(values)
+        self.exceedances += len(at)
+        last = self.rows - len(values) + int(at[-1]) if len(at) else row
+        self._quiet = self.rows - 1 - last
+        return self.drifted
+
+    def _exceeded(self, row: int, quiet: int) -> None:
+        """Take `quiet` rows that did not exceed, and then one that did: `row`."""
+        for i, (gain, shrink) in enumerate(zip(self._gains, self._shrinks, strict=True)):
+            left = shrink**quiet
+            self._sums[i] = gain * (left * self._sums[i] + shrink * (1 - left) / (1 - shrink) + 1)
+            before = self._best[i] + quiet * math.log(shrink)
+            if before <= 0:
+                before, self._begins[i] = 0.0, row
+            self._best[i] = before + math.log(gain)
+        if sum(self._sums) / len(self._sums) >= self.rows_between_false_alarms:
+            self.noticed = row
+            self.since = self._begins[int(np.argmax(self._best))]
+
+    def report(self, changes: Sequence[str] = ()) -> DriftReport:
+        """Say what was found, with what changed as the caller knows it."""
+        expected = self.rows * self.level
+        told = tuple(changes) if self.drifted else ()
+        return DriftReport(self.drifted, self.rows, self.exceedances, expected, self.since, told)
+
+    def state_dict(self) -> StateTree:
+        """Give, as JSON values, all that is needed to go on exactly."""
+        return {
+            "quantile": self.quantile,
+            "calibration_rows": self.calibration_rows,
+            "rows_between_false_alarms": self.rows_between_false_alarms,
+            "rows": self.rows,
+            "exceedances": self.exceedances,
+            "noticed": self.noticed,
+            "since": self.since,
+            "quiet": self._quiet,
+            "sums": list(self._sums),
+            "best": list(self._best),
+            "begins": list(self._begins),
+        }
+
+    def load_state_dict(self, tree: StateTree) -> None:
+        """Go on where another test stopped, with its settings."""
+        if not len(tree["sums"]) == len(tree["best"]) == len(tree["begins"]) == len(ODDS):
+            raise StateError(f"a drift test follows {len(ODDS)} alternatives, saved are {len(tree['sums'])}")
+        rows, between = _maybe(tree["calibration_rows"]), int(tree["rows_between_false_alarms"])
+        self._set(float(tree["quantile"]), rows, between)
+        self.rows, self.exceedances, self._quiet = int(tree["rows"]), int(tree["exceedances"]), int(tree["quiet"])
+        self.noticed, self.since = _maybe(tree["noticed"]), _maybe(tree["since"])
+        self._sums, self._best = [float(one) for one in tree["sums"]], [float(one) for one in tree["best"]]
+        self._begins = [int(one) for one in tree["begins"]]
+
+
+def allowed_rate(level: float, calibration_rows: int | None) -> float:
+    """Give the rate of p-values <= `level` that all but one calibration in a hundred stay below.
+
+    The share of future rows beyond the k-th highest of n exchangeable ones is Beta(k, n + 1 - k).
+    """
+    if calibration_rows is None:
+        return level
+    n = min(max(int(calibration_rows), 1), ENOUGH)
+    k = max(1, math.floor(level * (n + 1)))
+    low, high = 0.0, 1.0
+    for _ in range(50):
+        middle = (low + high) / 2
+        low, high = (middle, high) if _fewer_than(k, n, middle) > UNSURE else (low, middle)
+    return min(max(level, high), 0.9)
+
+
+def _fewer_than(k: int, n: int, share: float) -> float:
+    """Give P(Binomial(n, share) < k)."""
+    ways = [math.lgamma(n + 1) - math.lgamma(j + 1) - math.lgamma(n - j + 1) for j in range(k)]
+    j = np.arange(k)
+    return float(np.exp(np.array(ways) + j * math.log(share) + (n - j) * math.log1p(-share)).sum())
+
+
+def _p_values(given: ArrayLike) -> Floats:
+    values = np.asarray(given, dtype=np.float64)
+    if values.ndim != 1 or not bool(((values >= 0) & (values <= 1)).all()):
+        raise InputError("a drift test takes one p-value from 0 to 1 per row: score the rows first")
+    return values
+
+
+def _maybe(value: Any) -> int | None:
+    return None if value is None else int(value)
