@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,6 +39,19 @@ Listener = Callable[[Event], None]
 
 def silent(event: Event) -> None:
     """Be the listener of somebody who does not listen."""
+
+
+class MemoryRows(NamedTuple):
+    """What a memory holds, row by row, to be drawn or listed: `recipe.map_rows()` gives it."""
+
+    rows: Vectors
+    """[n, width]; a row that is kept twice stands there twice."""
+    labels: Ints
+    """[n] cluster ids, -1 for none. Kinds without clusters say 0 for all that is normal."""
+    kinds: tuple[str, ...]
+    """[n] "normal", "abnormal" (confirmed) or "waiting" (in quarantine, or pending)."""
+    texts: tuple[str, ...] = ()
+    """[n] what a row says, for people; or empty."""
 
 
 class CancelToken:

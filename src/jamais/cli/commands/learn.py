@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from jamais.cli import given, updates
+from jamais.cli.memory_picture import MemoryPicture
 from jamais.cli.progress import ProgressBar
 
 
@@ -19,8 +20,11 @@ from jamais.cli.progress import ProgressBar
 )
 @click.option("--dry-run", is_flag=True, help="Only say what would change.")
 @click.option("--rebase", is_flag=True, help="If somebody saved meanwhile, learn again on top of that.")
+@click.option("--plot", metavar="FILE.png|.html", help="Draw the memory before and after there; .html tells each row.")
 @click.option("--json", "as_json", is_flag=True, help="The report as one JSON object.")
-def command(folder: str, data: tuple[str, ...], trust: str, dry_run: bool, rebase: bool, as_json: bool) -> None:
+def command(
+    folder: str, data: tuple[str, ...], trust: str, dry_run: bool, rebase: bool, plot: str | None, as_json: bool
+) -> None:
     """Learn a little more, all of it or nothing.
 
     The update is refused whole, with figures, if it would make too much of what is known as normal alarm, or
@@ -30,8 +34,13 @@ def command(folder: str, data: tuple[str, ...], trust: str, dry_run: bool, rebas
     Example:
       jamais learn watchers/app monday.log --dry-run
       jamais learn watchers/app monday.log
+      jamais learn watchers/app tuesday.log --plot memory.html
     """
+    picture = MemoryPicture(plot) if plot else None
     with ProgressBar() as progress:
         update = updates.Learning(given.data(data), trust, dry_run, progress)
-        report, version = updates.saved(folder, update, rebase=rebase, dry_run=dry_run)
+        changing = picture.around(update) if picture else update
+        report, version = updates.saved(folder, changing, rebase=rebase, dry_run=dry_run)
+    if picture:
+        picture.draw(version)
     updates.tell(report, version, as_json=as_json)

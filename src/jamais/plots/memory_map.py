@@ -1,0 +1,205 @@
+"""What did an update do to the memory? Two looks at it side by side, in the same plane."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from jamais.errors import InputError, ShapeMismatchError
+from jamais.plots.canvas import drawn, figure_class, write_picture
+from jamais.plots.memory_page import page
+from jamais.plots.memory_scene import Panel, Scene, scene
+from jamais.plots.memory_words import colour, headline, legible, panel_title, story
+from jamais.types import Floats, MemoryRows
+
+_SUFFIXES = (".png", ".svg", ".html")
+_MOST_LISTED = 8  # texts of new rows under a picture without clusters
+_MARKERS = ("o", "s", "^", "D")  # each ten ids share one
+
+
+def check_path(path: str | Path) -> None:
+    """Raise `InputError` for a file of another kind, `MissingExtraError` where it takes matplotlib and there is none."""
+    suffix = Path(path).suffix.lower()
+    if suffix not in _SUFFIXES:
+        raise InputError(f"a picture of a memory is a .png, .svg or .html file, got {path}")
+    if suffix != ".html":
+        figure_class()
+
+
+def draw_memory(
+    before: MemoryRows, after: MemoryRows, path: str | Path, *, titles: tuple[str, str] = ("before", "after")
+) -> None:
+    """Draw a memory before and after an update as a .png or .svg, or as one .html page that tells each row.
+
+    Both sides have the same axes: the two directions in which all normal rows spread most. Every cluster keeps its
+    colour for ever (its id decides it), clusters that were born are ringed, rows whose label changed are circled.
+    """
+    check_path(path)
+    for look in (before, after):
+        _check(look)
+    if before.rows.shape[1] != after.rows.shape[1] and len(before.rows) and len(after.rows):
+        raise ShapeMismatchError(
+            f"rows before have width {before.rows.shape[1]}, after {after.rows.shape[1]}: not one memory"
+        )
+    target = Path(path)
+    seen = scene(before, after)
+    if target.suffix.lower() == ".html":
+        write_picture(target, page(seen, titles))
+        return
+    with warnings.catch_warnings():
+        # A log may be in a script that this font lacks; the .html shows it.
+        warnings.filterwarnings("ignore", message="Glyph .* missing from", category=UserWarning)
+        write_picture(target, drawn(_figure(seen, titles), target.suffix.lower()))
+
+
+def _check(look: MemoryRows) -> None:
+    n = len(look.rows)
+    if look.rows.ndim != 2 or len(look.labels) != n or len(look.kinds) != n or len(look.texts) not in (0, n):
+        raise ShapeMismatchError(
+            f"rows {look.rows.shape} need one label, kind and (or no) text each, got {len(look.labels)}, "
+            f"{len(look.kinds)} and {len(look.texts)}"
+        )
+
+
+def _figure(seen: Scene, titles: tuple[str, str]) -> Any:
+    listed = [] if seen.clustered else _listed(seen.after)
+    height = 6.6 + 0.2 * len(listed)
+    figure = figure_class()(figsize=(12.5, height))
+    low, high = _frame(np.concatenate([seen.before.places, seen.after.places]))
+    bottom = (1.05 + 0.2 * len(listed)) / height
+    marks: dict[str, Any] = {}
+    for i, panel in enumerate((seen.before, seen.after)):
+        axes = figure.add_axes((0.02 + 0.49 * i, bottom, 0.47, 1 - bottom - 1.0 / height))
+        axes.set_title(panel_title(panel, titles[i]), fontsize=11, loc="left", parse_math=False)
+        axes.set(xlim=(low[0], high[0]), ylim=(low[1], high[1]), xticks=[], yticks=[])
+        for side in axes.spines.values():
+            side.set_color("#cccccc")
+        _draw_rows(axes, panel, seen, marks)
+        _draw_names(axes, panel, seen, bool(i), marks)
+    _number(figure.axes[1], seen.after, listed)
+    figure.text(0.02, 1 - 0.36 / height, headline(seen), fontsize=15, weight="bold", parse_math=False)
+    _footnotes(figure, seen, listed, marks, height)
+    return figure
+
+
+def _draw_rows(axes: Any, panel: Panel, seen: Scene, marks: dict[str, Any]) -> None:
+    """Draw each row by its kind; `marks` collects one of each for the legend."""
+    kinds = np.array(panel.kinds, dtype=str)
+    normal, x, y = kinds == "normal", panel.places[:, 0], panel.places[:, 1]
+    size = float(np.clip(9000 / max(len(kinds), 1), 7, 34))
+    waiting = kinds == "waiting"
+    if waiting.any():
+        marks["waiting: nobody has vouched for it"] = axes.scatter(
+            x[waiting], y[waiting], s=size, color="#8a8a8a", marker="+", linewidths=0.9, zorder=2
+        )
+    for label in np.unique(panel.labels[normal]).tolist():
+        mine = normal & (panel.labels == label)
+        fresh = not seen.clustered and bool((mine & panel.new).any())
+        for chosen, face in ((mine & ~panel.new, colour(label)), (mine & panel.new, None)):
+            if chosen.any():
+                mark = axes.scatter(
+                    x[chosen], y[chosen], s=size * (2.2 if fresh and face is None else 1.0),
+                    color=face or ("#E69F00" if fresh else colour(label)),
+                    edgecolors="black" if fresh and face is None else "none", linewidths=0.8,
+                    marker=_MARKERS[label // 10 % 4], alpha=0.95 if face is None else 0.6, zorder=3 + (face is None),
+                )  # fmt: skip
+                if not seen.clustered:
+                    marks["learned in this update" if face is None else "known before"] = mark
+    abnormal = kinds == "abnormal"
+    if abnormal.any():
+        marks["confirmed abnormal"] = axes.scatter(
+            x[abnormal], y[abnormal], s=46, color="#D00000", marker="x", linewidths=1.8, zorder=6
+        )
+    if panel.moved.any():
+        marks["has another label now"] = axes.scatter(
+            x[panel.moved], y[panel.moved], s=70, facecolors="none", edgecolors="black", linewidths=1.3, zorder=7
+        )
+
+
+def _draw_names(axes: Any, panel: Panel, seen: Scene, is_after: bool, marks: dict[str, Any]) -> None:
+    """Write each cluster's id at its middle, and ring the ones that were born."""
+    if not seen.clustered:
+        return
+    import matplotlib.patheffects
+
+    halo = [matplotlib.patheffects.withStroke(linewidth=3, foreground="white")]
+    born = set(seen.born) if is_after else set()
+    places = _apart(axes, panel)
+    small = len(panel.centres) > 30
+    for label, centre in panel.centres.items():
+        is_born = label in born
+        text = f"{label} born" if is_born and len(born) <= 12 else str(label)
+        axes.text(
+            *places[label], text, ha="center", va="center", zorder=9, path_effects=halo, color="black",
+            fontsize=8 if small else 12, weight="bold",
+        )  # fmt: skip
+        if is_born:
+            _ring(axes, panel, label, centre)
+
+
+def _ring(axes: Any, panel: Panel, label: int, centre: tuple[float, float]) -> None:
+    """Draw a ring around most rows of a cluster."""
+    from matplotlib.patches import Circle
+
+    mine = (panel.labels == label) & (np.array(panel.kinds, dtype=str) == "normal")
+    (left, right), (low, high) = axes.get_xlim(), axes.get_ylim()
+    reach = np.hypot(*(panel.places[mine] - centre).T)
+    radius = max(float(np.quantile(reach, 0.8)), 0.03 * max(right - left, high - low))
+    axes.add_patch(Circle(centre, radius, fill=False, edgecolor="black", linewidth=1.4, linestyle=(0, (4, 3)), zorder=5))
+
+
+def _apart(axes: Any, panel: Panel) -> dict[int, Floats]:
+    """Push the names of clusters apart until they can be read, as little as that takes."""
+    (left, right), (low, high) = axes.get_xlim(), axes.get_ylim()
+    scale = np.array([right - left, high - low])
+    ids = list(panel.centres)
+    if not ids:
+        return {}
+    places = np.array([panel.centres[label] for label in ids]) / scale
+    wanted = np.array([0.05, 0.04]) * (1.0 if len(ids) <= 30 else 0.6)
+    for _ in range(60):
+        gap = places[:, None] - places[None]
+        overlap = (np.abs(gap) < wanted).all(axis=2) & ~np.eye(len(ids), dtype=bool)
+        if not overlap.any():
+            break
+        # Along the height only: names are wide and low. Of two at one place the higher id goes up.
+        up = np.where(gap[..., 1] == 0, np.sign(np.arange(len(ids))[:, None] - np.arange(len(ids))), np.sign(gap[..., 1]))
+        places[:, 1] += 0.25 * (overlap * up * (wanted[1] - np.abs(gap[..., 1]))).sum(axis=1)
+    return dict(zip(ids, places * scale, strict=True))
+
+
+def _listed(panel: Panel) -> list[int]:
+    """Choose the new rows whose texts are told under the picture."""
+    return np.flatnonzero(panel.new).tolist()[:_MOST_LISTED] if panel.texts else []
+
+
+def _number(axes: Any, panel: Panel, listed: Sequence[int]) -> None:
+    for number, at in enumerate(listed, 1):
+        axes.annotate(
+            str(number), panel.places[at], xytext=(5, 4), textcoords="offset points", fontsize=9, weight="bold", zorder=9
+        )
+
+
+def _footnotes(figure: Any, seen: Scene, listed: Sequence[int], marks: dict[str, Any], height: float) -> None:
+    """Write under the picture what its marks mean, what is new, and what the picture cannot show."""
+    if marks:
+        figure.legend(
+            list(marks.values()), list(marks), loc="lower left", ncols=len(marks), frameon=False, fontsize=9.5,
+            bbox_to_anchor=(0.013, 0.62 / height), borderaxespad=0.0, handletextpad=0.3,
+        )  # fmt: skip
+    for number, at in enumerate(listed, 1):
+        line = f"{number}  {legible(seen.after.texts[at], 130)}"
+        figure.text(0.02, (0.55 + 0.2 * (len(listed) - number)) / height, line, fontsize=9, parse_math=False)
+    figure.text(0.02, 0.18 / height, story(seen), fontsize=8.5, color="#555555", parse_math=False)
+
+
+def _frame(points: Floats) -> tuple[Floats, Floats]:
+    if not len(points):
+        return np.zeros(2), np.ones(2)
+    low, high = points.min(axis=0), points.max(axis=0)
+    margin = 0.06 * np.maximum(high - low, 1e-9)
+    return low - margin, high + margin
