@@ -75,9 +75,12 @@ class Check:
     name: str
     value: float
     limit: float
+    setting: str = ""
+    """The setting of the guard that is the limit; empty for a capacity."""
 
     @property
     def passed(self) -> bool:
+        """Say whether the figure is within the limit; one that is no number never is."""
         return self.value <= self.limit
 
 
@@ -93,14 +96,26 @@ class LearnReport:
     """What happened to what is known, a line each: clusters born, drift and what changed. `history` keeps them."""
 
     def __str__(self) -> str:
+        width = max([44, *map(len, self.counts), *(len(check.name) for check in self.checks)]) + 2
         lines = [f"{'accepted' if self.accepted else 'refused'}: {self.records:,} records"]
-        lines += [f"  {name:<44}{value:>12,}" for name, value in self.counts.items()]
+        lines += [f"  {name:<{width}}{value:>10,}" for name, value in self.counts.items()]
+        if self.checks:
+            lines.append(f"  {'limits':<{width}}{'measured':>10}{'at most':>10}")
         lines += [
-            f"  {check.name:<44}{check.value:>12.4g}  at most {check.limit:.4g}  {'ok' if check.passed else 'BROKEN'}"
+            f"  {check.name:<{width}}{check.value:>10.4g}{check.limit:>10.4g}  {'ok' if check.passed else 'BROKEN'}"
             for check in self.checks
         ]
         lines += [f"  {event}" for event in self.events]
         return "\n".join(lines)
+
+    @property
+    def figures(self) -> dict[str, float]:
+        """Give what was measured against the settings of the guard, by setting; the worst where there are several."""
+        worst: dict[str, float] = {}
+        for check in self.checks:
+            if check.setting:
+                worst[check.setting] = max(check.value, worst.get(check.setting, check.value))
+        return worst
 
 
 @dataclass(frozen=True)

@@ -60,7 +60,7 @@ def normals_changed(
     """Measure which share of remembered normals [n] did not alarm and now would, `weights` [n] being their counts."""
     before, after = np.asarray(abnormal_before, dtype=bool), np.asarray(abnormal_after, dtype=bool)
     _alike(before, after)
-    return Check(name, _share(~before & after, weights), limits.normals_changed)
+    return Check(name, _share(~before & after, weights), limits.normals_changed, "normals_changed")
 
 
 def labels_changed(
@@ -73,7 +73,7 @@ def labels_changed(
     """Measure which share of rows [n] bears another label: numbers as they are, a renumbering counts in full."""
     before, after = np.asarray(labels_before), np.asarray(labels_after)
     _alike(before, after)
-    return Check(name, _share(before != after, weights), limits.labels_changed)
+    return Check(name, _share(before != after, weights), limits.labels_changed, "labels_changed")
 
 
 def like_abnormal(
@@ -90,14 +90,14 @@ def like_abnormal(
     normal, abnormal = np.asarray(to_normal, dtype=np.float64), np.asarray(to_abnormal, dtype=np.float64)
     _alike(normal, abnormal)
     unclear = bool(np.isnan(normal).any() or np.isnan(abnormal).any())
-    return Check(name, np.nan if unclear else _share(abnormal < normal, weights), limits.like_abnormal)
+    return Check(name, np.nan if unclear else _share(abnormal < normal, weights), limits.like_abnormal, "like_abnormal")
 
 
 def confirmed_abnormal(
     n_items: int, limits: GuardSettings, name: str = "items confirmed abnormal in this data"
 ) -> Check:
     """Count what the data holds of items that a person has called abnormal."""
-    return Check(name, float(n_items), float(limits.confirmed_abnormal))
+    return Check(name, float(n_items), float(limits.confirmed_abnormal), "confirmed_abnormal")
 
 
 def precision_lost(
@@ -115,9 +115,9 @@ def precision_lost(
     if not 0 < truth.sum() < len(truth):
         return None
     if not (np.isfinite(before).all() and np.isfinite(after).all()):
-        return Check(name, np.nan, limits.precision_lost)
+        return Check(name, np.nan, limits.precision_lost, "precision_lost")
     lost = average_precision(truth, before) - average_precision(truth, after)
-    return Check(name, lost, limits.precision_lost)
+    return Check(name, lost, limits.precision_lost, "precision_lost")
 
 
 def looks_abnormal(
@@ -126,7 +126,7 @@ def looks_abnormal(
     """Measure which share of the new rows [n] alarms in the old state: told always, a limit from `fewest_rows` on."""
     rows = np.asarray(abnormal_before, dtype=bool)
     limit = limits.looks_abnormal if len(rows) >= limits.fewest_rows else 1.0
-    return Check(name, _share(rows, None), limit)
+    return Check(name, _share(rows, None), limit, "looks_abnormal")
 
 
 def within(name: str, size: float, capacity: float) -> Check:
