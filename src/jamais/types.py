@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -116,6 +117,20 @@ class LearnReport:
             if check.setting:
                 worst[check.setting] = max(check.value, worst.get(check.setting, check.value))
         return worst
+
+    @property
+    def limits_needed(self) -> dict[str, float]:
+        """Give the limits, by setting, with which a refused update would pass; none where no limit would help."""
+        broken = [check for check in self.checks if not check.passed]
+        if not all(check.setting and math.isfinite(check.value) for check in broken):
+            return {}
+        return {check.setting: _rounded_up(self.figures[check.setting]) for check in broken}
+
+
+def _rounded_up(value: float) -> float:
+    """Give two digits that are no less than a value above 0."""
+    step = 10.0 ** (math.floor(math.log10(value)) - 1)
+    return float(f"{math.ceil(value / step) * step:.3g}")
 
 
 @dataclass(frozen=True)

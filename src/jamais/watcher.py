@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from jamais.errors import Cancelled, InputError, JamaisError, RefusedUpdateError, SettingsError, StateError
 from jamais.persistence import Retention, VersionInfo, VersionStore
 from jamais.persistence.component import grafted
-from jamais.settings import microseconds
+from jamais.settings import microseconds, override
 from jamais.stream import Assembler, Scorer, Stream
 from jamais.types import CancelToken, DriftReport, Event, LearnReport, Listener, StateTree, silent
 
@@ -130,22 +131,29 @@ class Watcher:
         dry_run: bool = False,
         on_event: Listener = silent,
         cancel: CancelToken | None = None,
+        limits: Mapping[str, float] | None = None,
     ) -> LearnReport:
         """Learn from more data, all of it or nothing.
 
         `trust="normal"`: you vouch for the data, novel rows enter. `trust="unknown"`: rows that look normal refresh
         counts, the others wait in quarantine. Raises RefusedUpdateError, with its `report`, when the update
-        would break a limit; `dry_run` measures and changes nothing.
+        would break a limit; `dry_run` measures and changes nothing. `limits` are other limits for this update only,
+        by name of the setting in the group `guard`: `{"looks_abnormal": 1}`.
         """
         if trust not in ("normal", "unknown"):
             raise SettingsError(f"trust is 'normal' or 'unknown', got {trust!r}")
-        recipe, report = self._recipe.learned(data, trust, on_event, cancel)
+        recipe, report = _limited(self._recipe, limits).learned(data, trust, on_event, cancel)
         return self._replace(recipe, report, f"learn {_name(data)} (trust {trust})", dry_run)
 
-    def feedback(self, data: Any, labels: Any) -> LearnReport:
-        """Take a person's answers about alarms or items: 0 normal, 1 abnormal, None not answered."""
-        recipe, report = self._recipe.fed(data, labels)
-        return self._replace(recipe, report, f"feedback on {report.records} answers", False)
+    def feedback(
+        self, data: Any, labels: Any, dry_run: bool = False, limits: Mapping[str, float] | None = None
+    ) -> LearnReport:
+        """Take a person's answers about alarms or items: 0 normal, 1 abnormal, None not answered.
+
+        Guarded like `learn`: an answer that would make much of what is known as normal alarm is refused.
+        """
+        recipe, report = _limited(self._recipe, limits).fed(data, labels)
+        return self._replace(recipe, report, f"feedback on {report.records} answers", dry_run)
 
     def set_alarm_rate(self, rate: float) -> None:
         """Alarm at another rate from now on; nothing is fitted again."""
@@ -237,9 +245,11 @@ class Watcher:
         if dry_run:
             return report
         if not report.accepted:
-            raise RefusedUpdateError(f"update refused, nothing was changed:\n{report}", report)
+            raise RefusedUpdateError(f"update refused, nothing was changed:\n{report}{_way_out(report)}", report)
+        recipe.settings = self._recipe.settings  # other limits were for this update only
         self._recipe = recipe
-        self._reasons += [reason, *report.events]
+        worst = {name: max(value, self._metrics.get(name, value)) for name, value in report.figures.items()}
+        self.note("; ".join([reason, *report.events]), worst)
         return report
 
     def _stored(self) -> VersionStore:
@@ -277,6 +287,20 @@ def recipe_of(tree: StateTree, kind: str) -> Recipe:
         said = f"{type(wrong).__name__}: {wrong}"
         raise StateError(f"this state was written by another jamais ({said}): fit again, or use that one") from wrong
     return recipe
+
+
+def _limited(recipe: Recipe, limits: Mapping[str, float] | None) -> Recipe:
+    """Give the recipe with other limits for one update."""
+    if not limits:
+        return recipe
+    new = copy.copy(recipe)
+    new.settings = override(recipe.settings, {"guard": dict(limits)})
+    return new
+
+
+def _way_out(report: LearnReport) -> str:
+    needed = ", ".join(f'"{name}": {limit:g}' for name, limit in report.limits_needed.items())
+    return f"\nif it is right all the same: limits={{{needed}}}" if needed else ""
 
 
 def _name(data: Any) -> str:
