@@ -12,12 +12,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from jamais.errors import InputError, SettingsError, StateError
+from jamais.errors import InputError, StateError
+from jamais.settings import as_tree, override
 from jamais.types import DriftReport, Floats, StateTree
 
 ODDS = (1.5, 2.0, 3.5, 7.0, 15.0, 40.0)
@@ -28,6 +30,24 @@ ENOUGH = 10_000
 """Calibration rows beyond which nothing is gained by counting them."""
 
 
+@dataclass(frozen=True)
+class DriftSettings:
+    """When it is said that normal has moved."""
+
+    quantile: float = 0.95
+    """Quantile of the calibration beyond which a row is far out. 0.95: known well from a hundred rows, and a change
+    that shows in one row of five is noticed within some fifty."""
+    rows_between_false_alarms: int = 1_000_000
+    """Rows in which chance alone says so once, on average. A word on the screen a week is too many; each factor of ten
+    delays by some ten rows."""
+
+    def __post_init__(self) -> None:
+        if not 0.5 <= self.quantile < 1:
+            raise ValueError("the quantile is a share from 0.5 to below 1, for example 0.95")
+        if self.rows_between_false_alarms < 100:
+            raise ValueError("rows between false alarms are 100 or more, for example 1000000")
+
+
 class ExceedanceTest:
     """Counts exceedances of a stream of p-values, in the order of time, and says since when there are too many.
 
@@ -36,24 +56,14 @@ class ExceedanceTest:
     that come in bursts make more false alarms than `rows_between_false_alarms` says.
     """
 
-    def __init__(
-        self,
-        quantile: float = 0.95,
-        calibration_rows: int | None = None,
-        rows_between_false_alarms: int = 1_000_000,
-    ) -> None:
-        self._set(quantile, calibration_rows, rows_between_false_alarms)
+    def __init__(self, settings: DriftSettings | None = None, calibration_rows: int | None = None) -> None:
+        self._set(settings or DriftSettings(), calibration_rows)
         self.reset()
 
-    def _set(self, quantile: float, calibration_rows: int | None, rows_between_false_alarms: int) -> None:
-        if not 0.5 <= quantile < 1:
-            raise SettingsError(f"the quantile is a share from 0.5 to below 1, for example 0.95, got {quantile}")
-        if not rows_between_false_alarms >= 100:
-            raise SettingsError(f"rows between false alarms are 100 or more, got {rows_between_false_alarms}")
-        self.quantile = quantile
+    def _set(self, settings: DriftSettings, calibration_rows: int | None) -> None:
+        self.settings = settings
         self.calibration_rows = calibration_rows
-        self.rows_between_false_alarms = rows_between_false_alarms
-        self.level = 1.0 - quantile
+        self.level = 1.0 - settings.quantile
         self.rate = allowed_rate(self.level, calibration_rows)
         shares = [times * self.rate / (1 - self.rate + times * self.rate) for times in ODDS]
         self._gains = [share / self.rate for share in shares]
@@ -103,7 +113,7 @@ class ExceedanceTest:
             if before <= 0:
                 before, self._begins[i] = 0.0, row
             self._best[i] = before + math.log(gain)
-        if sum(self._sums) / len(self._sums) >= self.rows_between_false_alarms:
+        if sum(self._sums) / len(self._sums) >= self.settings.rows_between_false_alarms:
             self.noticed = row
             self.since = self._begins[int(np.argmax(self._best))]
 
@@ -116,9 +126,8 @@ class ExceedanceTest:
     def state_dict(self) -> StateTree:
         """Give, as JSON values, all that is needed to go on exactly."""
         return {
-            "quantile": self.quantile,
+            "settings": as_tree(self.settings),
             "calibration_rows": self.calibration_rows,
-            "rows_between_false_alarms": self.rows_between_false_alarms,
             "rows": self.rows,
             "exceedances": self.exceedances,
             "noticed": self.noticed,
@@ -133,8 +142,7 @@ class ExceedanceTest:
         """Go on where another test stopped, with its settings."""
         if not len(tree["sums"]) == len(tree["best"]) == len(tree["begins"]) == len(ODDS):
             raise StateError(f"a drift test follows {len(ODDS)} alternatives, saved are {len(tree['sums'])}")
-        rows, between = _maybe(tree["calibration_rows"]), int(tree["rows_between_false_alarms"])
-        self._set(float(tree["quantile"]), rows, between)
+        self._set(override(DriftSettings(), tree["settings"]), _maybe(tree["calibration_rows"]))
         self.rows, self.exceedances, self._quiet = int(tree["rows"]), int(tree["exceedances"]), int(tree["quiet"])
         self.noticed, self.since = _maybe(tree["noticed"]), _maybe(tree["since"])
         self._sums, self._best = [float(one) for one in tree["sums"]], [float(one) for one in tree["best"]]
