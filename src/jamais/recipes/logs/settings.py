@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 
+from jamais.learning.drift import DriftSettings
+from jamais.learning.guard import GuardSettings
 from jamais.models.tinylogbert.line_encoder import EncoderSettings
 from jamais.parsing.settings import ParsingSettings
 from jamais.recipes.logs.events.novelty import METHODS
@@ -70,6 +72,8 @@ class LogSettings:
     encoder: EncoderSettings = field(default_factory=EncoderSettings)
     memory: MemorySettings = field(default_factory=MemorySettings)
     sessions: SessionSettings = field(default_factory=SessionSettings)
+    guard: GuardSettings = field(default_factory=GuardSettings)
+    drift: DriftSettings = field(default_factory=DriftSettings)
 
     def __post_init__(self) -> None:
         if self.group_by and self.window:
