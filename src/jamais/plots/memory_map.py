@@ -12,17 +12,16 @@ import numpy as np
 from jamais.errors import InputError, ShapeMismatchError
 from jamais.plots.canvas import drawn, figure_class, write_picture
 from jamais.plots.memory_page import page
-from jamais.plots.memory_scene import Panel, Scene, scene
-from jamais.plots.memory_words import colour, headline, legible, panel_title, story
+from jamais.plots.memory_scene import KINDS, Panel, Scene, scene
+from jamais.plots.memory_words import NEW, RED, colour, headline, legible, marker, panel_title, story
 from jamais.types import Floats, MemoryRows
 
 _SUFFIXES = (".png", ".svg", ".html")
 _MOST_LISTED = 8  # texts of new rows under a picture without clusters
-_MARKERS = ("o", "s", "^", "D")  # each ten ids share one
 
 
 def check_path(path: str | Path) -> None:
-    """Raise `InputError` for a file of another kind, `MissingExtraError` where it takes matplotlib and there is none."""
+    """Raise `InputError` for a file of another kind, `MissingExtraError` where matplotlib is wanted and not there."""
     suffix = Path(path).suffix.lower()
     if suffix not in _SUFFIXES:
         raise InputError(f"a picture of a memory is a .png, .svg or .html file, got {path}")
@@ -63,6 +62,8 @@ def _check(look: MemoryRows) -> None:
             f"rows {look.rows.shape} need one label, kind and (or no) text each, got {len(look.labels)}, "
             f"{len(look.kinds)} and {len(look.texts)}"
         )
+    if odd := set(look.kinds) - set(KINDS):
+        raise InputError(f"a row of a memory is {', '.join(KINDS)}, got {sorted(odd)[0]!r}")
 
 
 def _figure(seen: Scene, titles: tuple[str, str]) -> Any:
@@ -70,86 +71,68 @@ def _figure(seen: Scene, titles: tuple[str, str]) -> Any:
     height = 6.6 + 0.2 * len(listed)
     figure = figure_class()(figsize=(12.5, height))
     low, high = _frame(np.concatenate([seen.before.places, seen.after.places]))
-    bottom = (1.05 + 0.2 * len(listed)) / height
+    bottom = (0.95 + 0.2 * len(listed)) / height
     marks: dict[str, Any] = {}
     for i, panel in enumerate((seen.before, seen.after)):
-        axes = figure.add_axes((0.02 + 0.49 * i, bottom, 0.47, 1 - bottom - 1.0 / height))
+        axes = figure.add_axes((0.02 + 0.49 * i, bottom, 0.47, 1 - bottom - 0.85 / height))
         axes.set_title(panel_title(panel, titles[i]), fontsize=11, loc="left", parse_math=False)
         axes.set(xlim=(low[0], high[0]), ylim=(low[1], high[1]), xticks=[], yticks=[])
         for side in axes.spines.values():
             side.set_color("#cccccc")
-        _draw_rows(axes, panel, seen, marks)
-        _draw_names(axes, panel, seen, bool(i), marks)
+        born = seen.born if i else ()
+        _draw_rows(axes, panel, seen, born, marks)
+        _draw_names(axes, panel, seen, born)
     _number(figure.axes[1], seen.after, listed)
     figure.text(0.02, 1 - 0.36 / height, headline(seen), fontsize=15, weight="bold", parse_math=False)
     _footnotes(figure, seen, listed, marks, height)
     return figure
 
 
-def _draw_rows(axes: Any, panel: Panel, seen: Scene, marks: dict[str, Any]) -> None:
+def _draw_rows(axes: Any, panel: Panel, seen: Scene, born: tuple[int, ...], marks: dict[str, Any]) -> None:
     """Draw each row by its kind; `marks` collects one of each for the legend."""
     kinds = np.array(panel.kinds, dtype=str)
-    normal, x, y = kinds == "normal", panel.places[:, 0], panel.places[:, 1]
-    size = float(np.clip(9000 / max(len(kinds), 1), 7, 34))
-    waiting = kinds == "waiting"
-    if waiting.any():
-        marks["waiting: nobody has vouched for it"] = axes.scatter(
-            x[waiting], y[waiting], s=size, color="#8a8a8a", marker="+", linewidths=0.9, zorder=2
-        )
-    for label in np.unique(panel.labels[normal]).tolist():
-        mine = normal & (panel.labels == label)
-        fresh = not seen.clustered and bool((mine & panel.new).any())
-        for chosen, face in ((mine & ~panel.new, colour(label)), (mine & panel.new, None)):
-            if chosen.any():
-                mark = axes.scatter(
-                    x[chosen], y[chosen], s=size * (2.2 if fresh and face is None else 1.0),
-                    color=face or ("#E69F00" if fresh else colour(label)),
-                    edgecolors="black" if fresh and face is None else "none", linewidths=0.8,
-                    marker=_MARKERS[label // 10 % 4], alpha=0.95 if face is None else 0.6, zorder=3 + (face is None),
-                )  # fmt: skip
-                if not seen.clustered:
-                    marks["learned in this update" if face is None else "known before"] = mark
-    abnormal = kinds == "abnormal"
-    if abnormal.any():
-        marks["confirmed abnormal"] = axes.scatter(
-            x[abnormal], y[abnormal], s=46, color="#D00000", marker="x", linewidths=1.8, zorder=6
-        )
-    if panel.moved.any():
-        marks["has another label now"] = axes.scatter(
-            x[panel.moved], y[panel.moved], s=70, facecolors="none", edgecolors="black", linewidths=1.3, zorder=7
-        )
+    x, y = panel.places[:, 0], panel.places[:, 1]
+    size = float(np.clip(12_000 / max(len(seen.before.kinds), len(seen.after.kinds), 1), 9, 34))
+    ringed = np.isin(panel.labels, born) if seen.clustered else panel.new
+    for label in np.unique(panel.labels[kinds == "normal"]).tolist():
+        mine = (kinds == "normal") & (panel.labels == label)
+        old, fresh = mine & ~ringed, mine & ringed
+        style = {"marker": marker(label), "color": colour(label)}
+        if old.any():
+            mark = axes.scatter(x[old], y[old], s=size, linewidths=0, alpha=0.6, zorder=3, **style)
+            if not seen.clustered:
+                marks["known before"] = mark
+        if fresh.any():
+            style |= {} if seen.clustered else {"color": NEW}
+            ring = {"edgecolors": "black", "linewidths": 0.9, "zorder": 4}
+            mark = axes.scatter(x[fresh], y[fresh], s=1.8 * size, **style, **ring)
+            marks["of a cluster that was born" if seen.clustered else "learned in this update"] = mark
+    marked = (
+        ("waiting: nobody has vouched for it", kinds == "waiting", {"marker": "+", "color": "#777777", "s": 26}),
+        ("confirmed abnormal", kinds == "abnormal", {"marker": "x", "color": RED, "s": 46, "linewidths": 2.0}),
+        ("has another label now", panel.moved, {"facecolors": "none", "edgecolors": "black", "s": 110}),
+    )
+    for order, (name, chosen, look) in zip((5, 6, 12), marked, strict=True):
+        if chosen.any():
+            marks[name] = axes.scatter(x[chosen], y[chosen], zorder=order, **look)
 
 
-def _draw_names(axes: Any, panel: Panel, seen: Scene, is_after: bool, marks: dict[str, Any]) -> None:
-    """Write each cluster's id at its middle, and ring the ones that were born."""
+def _draw_names(axes: Any, panel: Panel, seen: Scene, born: tuple[int, ...]) -> None:
+    """Write each cluster's id at its middle; the ones that were born bear a label."""
     if not seen.clustered:
         return
-    import matplotlib.patheffects
-
-    halo = [matplotlib.patheffects.withStroke(linewidth=3, foreground="white")]
-    born = set(seen.born) if is_after else set()
     places = _apart(axes, panel)
-    small = len(panel.centres) > 30
-    for label, centre in panel.centres.items():
+    size = 8 if len(panel.centres) > 30 else 11
+    for label in panel.centres:
         is_born = label in born
-        text = f"{label} born" if is_born and len(born) <= 12 else str(label)
         axes.text(
-            *places[label], text, ha="center", va="center", zorder=9, path_effects=halo, color="black",
-            fontsize=8 if small else 12, weight="bold",
+            *places[label], f"{label} born" if is_born and len(born) <= 12 else str(label), zorder=9 + is_born,
+            ha="center", va="center", fontsize=size, weight="bold", color="white" if is_born else "black",
+            bbox={
+                "boxstyle": "round,pad=0.15", "alpha": 0.9 if is_born else 0.75,
+                "facecolor": "black" if is_born else "white", "edgecolor": "none",
+            },
         )  # fmt: skip
-        if is_born:
-            _ring(axes, panel, label, centre)
-
-
-def _ring(axes: Any, panel: Panel, label: int, centre: tuple[float, float]) -> None:
-    """Draw a ring around most rows of a cluster."""
-    from matplotlib.patches import Circle
-
-    mine = (panel.labels == label) & (np.array(panel.kinds, dtype=str) == "normal")
-    (left, right), (low, high) = axes.get_xlim(), axes.get_ylim()
-    reach = np.hypot(*(panel.places[mine] - centre).T)
-    radius = max(float(np.quantile(reach, 0.8)), 0.03 * max(right - left, high - low))
-    axes.add_patch(Circle(centre, radius, fill=False, edgecolor="black", linewidth=1.4, linestyle=(0, (4, 3)), zorder=5))
 
 
 def _apart(axes: Any, panel: Panel) -> dict[int, Floats]:
@@ -167,7 +150,9 @@ def _apart(axes: Any, panel: Panel) -> dict[int, Floats]:
         if not overlap.any():
             break
         # Along the height only: names are wide and low. Of two at one place the higher id goes up.
-        up = np.where(gap[..., 1] == 0, np.sign(np.arange(len(ids))[:, None] - np.arange(len(ids))), np.sign(gap[..., 1]))
+        up = np.where(
+            gap[..., 1] == 0, np.sign(np.arange(len(ids))[:, None] - np.arange(len(ids))), np.sign(gap[..., 1])
+        )
         places[:, 1] += 0.25 * (overlap * up * (wanted[1] - np.abs(gap[..., 1]))).sum(axis=1)
     return dict(zip(ids, places * scale, strict=True))
 
@@ -180,7 +165,13 @@ def _listed(panel: Panel) -> list[int]:
 def _number(axes: Any, panel: Panel, listed: Sequence[int]) -> None:
     for number, at in enumerate(listed, 1):
         axes.annotate(
-            str(number), panel.places[at], xytext=(5, 4), textcoords="offset points", fontsize=9, weight="bold", zorder=9
+            str(number),
+            panel.places[at],
+            xytext=(5, 4),
+            textcoords="offset points",
+            fontsize=9,
+            weight="bold",
+            zorder=9,
         )
 
 

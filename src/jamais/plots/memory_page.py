@@ -7,8 +7,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from jamais.plots.memory_scene import Panel, Scene
-from jamais.plots.memory_words import colour, headline, legible, panel_title, story
+from jamais.plots.memory_scene import KINDS, Panel, Scene
+from jamais.plots.memory_words import NEW, RED, colour, headline, legible, panel_title, story
 from jamais.types import Floats
 
 _SIDE = 560.0
@@ -16,14 +16,16 @@ _MOST_TEXT = 300
 _MOST_LISTED = 200
 # Nothing may be loaded from anywhere: the texts are of strangers.
 _HEAD = """<!doctype html><html lang=en><meta charset=utf-8><title>jamais: a memory before and after</title>
-<meta http-equiv=Content-Security-Policy content="default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'">
+<meta http-equiv=Content-Security-Policy 
+content="default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'">
 <style>
 body{font:15px system-ui,sans-serif;margin:1.5em auto;max-width:78em;padding:0 1em;color:#222;background:#fff}
 h1{font-size:1.3em}h2{font-size:1em}.sides{display:flex;flex-wrap:wrap;gap:1em}.side{flex:1 1 24em}
 svg{width:100%;height:auto;border:1px solid #ccc}svg.one .row{opacity:.08}svg.one .row.on{opacity:1}
-.row{opacity:.75}.born{fill:none;stroke:#000;stroke-width:1.6;stroke-dasharray:6 4}
-.moved{stroke:#000;stroke-width:1.6}.new{stroke:#000;stroke-width:1}
-.name{font:bold 15px system-ui,sans-serif;text-anchor:middle;paint-order:stroke;stroke:#fff;stroke-width:4px;pointer-events:none}
+.row{opacity:.7}.row.new{opacity:1;stroke:#000;stroke-width:1}
+.moved{fill:none;stroke:#000;stroke-width:1.6;pointer-events:none}
+.name{font:bold 15px system-ui,sans-serif;text-anchor:middle;paint-order:stroke;stroke:#fff;stroke-width:4px;
+pointer-events:none}.name.born{fill:#fff;stroke:#000;stroke-width:6px}
 #tip{position:fixed;display:none;max-width:34em;background:#222;color:#fff;padding:.4em .7em;border-radius:4px;
 pointer-events:none;overflow-wrap:anywhere}
 td,th{text-align:left;padding:.15em .9em;vertical-align:top}td.n{text-align:right}
@@ -69,41 +71,41 @@ def _svg(panel: Panel, clustered: bool, born: tuple[int, ...], low: Floats, high
 
     yield f'<svg viewBox="0 0 {_SIDE:.0f} {_SIDE:.0f}" role=img>'
     radius = float(np.clip(90 / max(len(panel.labels), 1) ** 0.5, 2.5, 5))
-    order = np.argsort([{"waiting": 0, "normal": 1, "abnormal": 2}.get(kind, 1) for kind in panel.kinds], kind="stable")
+    ringed = np.isin(panel.labels, born) if clustered else panel.new
+    order = np.lexsort((ringed, np.array([KINDS.index(kind) for kind in panel.kinds], dtype=np.int64)))
     for i in order.tolist():
-        yield _row(panel, i, at(panel.places[i]), radius, clustered)
-    if not clustered:
-        yield "</svg>"
-        return
-    for label, centre in panel.centres.items():
+        yield _row(panel, i, at(panel.places[i]), radius, bool(ringed[i]), clustered)
+    for label, centre in panel.centres.items() if clustered else ():
         x, y = at(centre)
-        if label in born:
-            reach = _reach(panel, label, size)
-            yield f'<circle class=born cx="{x:.1f}" cy="{y:.1f}" r="{reach:.1f}"/>'
-        yield f'<text class=name x="{x:.1f}" y="{y + 5:.1f}">{label}{" born" if label in born else ""}</text>'
+        classes, text = ("name born", f"{label} born") if label in born else ("name", str(label))
+        yield f'<text class="{classes}" x="{x:.1f}" y="{y + 5:.1f}">{text}</text>'
     yield "</svg>"
 
 
-def _row(panel: Panel, i: int, place: tuple[float, float], radius: float, clustered: bool) -> str:
+def _row(panel: Panel, i: int, place: tuple[float, float], radius: float, ringed: bool, clustered: bool) -> str:
     x, y = place
     kind, label = panel.kinds[i], int(panel.labels[i])
     shared = f'data-c="{label if kind == "normal" else kind}" data-t="{html.escape(_told(panel, i, clustered))}"'
     if kind == "normal":
-        fresh = bool(panel.new[i]) and not clustered
-        classes = "row" + (" moved" if panel.moved[i] else " new" if fresh else "")
-        fill, r = ("#E69F00", radius * 1.5) if fresh else (colour(label), radius)
-        return f'<circle class="{classes}" {shared} fill="{fill}" cx="{x:.1f}" cy="{y:.1f}" r="{r:.1f}"/>'
-    stroke, width, r = ("#D00000", 2.2, 5.0) if kind == "abnormal" else ("#8a8a8a", 1.3, 3.5)
-    cross = f"M{x - r:.1f} {y - r:.1f}L{x + r:.1f} {y + r:.1f}M{x - r:.1f} {y + r:.1f}L{x + r:.1f} {y - r:.1f}"
+        fill = NEW if ringed and not clustered else colour(label)
+        r, classes = (radius * 1.4, "row new") if ringed else (radius, "row")
+        circle = f'cx="{x:.1f}" cy="{y:.1f}" r='
+        moved = f'<circle class=moved {circle}"{radius * 2.2:.1f}"/>' if panel.moved[i] else ""
+        return f'<circle class="{classes}" {shared} fill="{fill}" {circle}"{r:.1f}"/>{moved}'
     if kind == "waiting":
-        cross = f"M{x - r:.1f} {y:.1f}H{x + r:.1f}M{x:.1f} {y - r:.1f}V{y + r:.1f}"
-    return f'<path class=row {shared} stroke="{stroke}" stroke-width="{width}" d="{cross}"/>'
+        cross, look = f"M{x - 4:.1f} {y:.1f}h8M{x:.1f} {y - 4:.1f}v8", 'stroke="#777777" stroke-width="1.4"'
+    else:
+        cross = f"M{x - 5:.1f} {y - 5:.1f}l10 10M{x - 5:.1f} {y + 5:.1f}l10 -10"
+        look = f'stroke="{RED}" stroke-width="2.4"'
+    return f'<path class=row {shared} {look} d="{cross}"/>'
 
 
 def _told(panel: Panel, i: int, clustered: bool) -> str:
     """Say of one row what it is."""
     kind, label = panel.kinds[i], int(panel.labels[i])
-    what = {"abnormal": "confirmed abnormal", "waiting": "waiting"}.get(kind, f"cluster {label}" if clustered else "known")
+    what = {"abnormal": "confirmed abnormal", "waiting": "waiting"}.get(
+        kind, f"cluster {label}" if clustered else "known"
+    )
     if panel.moved[i]:
         what += f", before {int(panel.was[i])}"
     elif panel.new[i]:
@@ -111,25 +113,19 @@ def _told(panel: Panel, i: int, clustered: bool) -> str:
     return f"{what}: {legible(panel.texts[i], _MOST_TEXT)}" if panel.texts and panel.texts[i] else what
 
 
-def _reach(panel: Panel, label: int, size: Floats) -> float:
-    mine = (panel.labels == label) & (np.array(panel.kinds, dtype=str) == "normal")
-    away = (panel.places[mine] - panel.centres[label]) / size * (_SIDE - 40)
-    return float(max(np.quantile(np.hypot(*away.T), 0.8), 14.0))
-
-
 def _legend(seen: Scene) -> str:
     kinds = {kind for panel in (seen.before, seen.after) for kind, n in panel.n_kinds.items() if n}
     told = []
     if "waiting" in kinds:
-        told.append("<b style='color:#8a8a8a'>+</b> waiting: nobody has vouched for it")
+        told.append("<b style='color:#777'>+</b> waiting: nobody has vouched for it")
     if "abnormal" in kinds:
-        told.append("<b style='color:#D00000'>×</b> confirmed abnormal")
+        told.append(f"<b style='color:{RED}'>×</b> confirmed abnormal")
     if seen.n_moved:
-        told.append("black edge: has another label now")
+        told.append("○ has another label now")
     if seen.born:
-        told.append("dashed ring: a cluster that was born")
+        told.append("black edge: of a cluster that was born")
     if not seen.clustered:
-        told.append("<span class=dot style='background:#E69F00'></span> learned in this update")
+        told.append(f"<span class=dot style='background:{NEW}'></span> learned in this update")
     return f"<p>{' &nbsp; '.join(told)}</p>" if told else ""
 
 

@@ -7,9 +7,11 @@ from typing import NamedTuple
 
 import numpy as np
 import xxhash
+from numpy.typing import NDArray
 
 from jamais.types import Bools, Floats, Ints, MemoryRows, Vectors
 
+KINDS = ("waiting", "normal", "abnormal")  # in the order in which they are drawn
 MOST_ROWS = 3_000
 """Rows drawn of one memory; beyond, small clusters are drawn whole and large ones give a sample."""
 _MOST_FITTED = 20_000  # rows that the axes are computed from; a sample of more would not turn them
@@ -63,8 +65,9 @@ def scene(before: MemoryRows, after: MemoryRows, most_rows: int = MOST_ROWS) -> 
     The same rows give the same picture: nothing is drawn by chance, and a row that both looks hold is drawn in
     both or in neither, as far as its cluster kept its size.
     """
+    looks = [look for look in (before, after) if len(look.rows)] or [after]  # an empty one may have no width
     keys = _keys(before.rows), _keys(after.rows)
-    plane = _Plane(np.concatenate([before.rows, after.rows]), np.concatenate(keys), _normal(before, after))
+    plane = _Plane(np.concatenate([look.rows for look in looks]), np.concatenate(keys), _normal(before, after))
     old, new = (_labels_of(look, key) for look, key in ((before, keys[0]), (after, keys[1])))
     shared = old.keys() & new.keys()
     panels = [
@@ -90,6 +93,8 @@ class _Plane:
         self.spread = float(shares[:2].sum())
 
     def __call__(self, rows: Vectors) -> Floats:
+        if not len(rows):
+            return np.empty((0, 2))
         return (rows.astype(np.float64) - self.centre) @ self.directions
 
 
@@ -111,9 +116,7 @@ def _principal(centred: Floats) -> tuple[Floats, Floats]:
     return directions, shares
 
 
-def _panel(
-    look: MemoryRows, keys: Ints, plane: _Plane, other: dict[int, int], is_after: bool, most_rows: int
-) -> Panel:
+def _panel(look: MemoryRows, keys: Ints, plane: _Plane, other: dict[int, int], is_after: bool, most_rows: int) -> Panel:
     kinds = np.array(look.kinds, dtype=str)
     labels = np.asarray(look.labels, dtype=np.int64)
     labelled = (kinds == "normal") & (labels >= 0)
@@ -134,19 +137,20 @@ def _panel(
         n_rows=len(labels),
         sizes={label: int((labels[labelled] == label).sum()) for label in ids},
         centres={label: (x, y) for label, (x, y) in middles.items()},
-        n_kinds={kind: int((kinds == kind).sum()) for kind in ("normal", "abnormal", "waiting")},
+        n_kinds={kind: int((kinds == kind).sum()) for kind in KINDS},
     )
 
 
-def _drawn(kinds: np.ndarray, labels: Ints, keys: Ints, moved: Bools, most_rows: int) -> Ints:  # type: ignore[type-arg]
+def _drawn(kinds: NDArray[np.str_], labels: Ints, keys: Ints, moved: Bools, most_rows: int) -> Ints:
     """Choose rows: as many of each kind and cluster as of any other while they last, moved ones before all."""
     if len(keys) <= most_rows:
         return np.arange(len(keys))
     order = np.lexsort((keys, ~moved))
-    groups = np.unique(np.stack([np.unique(kinds, return_inverse=True)[1], labels], axis=1), axis=0, return_inverse=True)
-    of = groups[1].ravel()[order]
+    pairs = np.stack([np.unique(kinds, return_inverse=True)[1], labels], axis=1)
+    groups, of = np.unique(pairs, axis=0, return_inverse=True)
+    of = of.ravel()[order]
     rank = np.empty(len(order), dtype=np.int64)  # of each row within its group
-    for group in range(len(groups[0])):
+    for group in range(len(groups)):
         mine = of == group
         rank[mine] = np.arange(int(mine.sum()))
     return np.sort(order[np.lexsort((of, rank))[:most_rows]])

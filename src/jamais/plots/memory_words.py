@@ -6,13 +6,21 @@ from jamais.plots.memory_scene import Panel, Scene
 
 # Told apart by people who see red and green alike (Okabe & Ito 2008, Tol 2021); black, grey and red have meanings.
 _COLOURS = (
-    "#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#8C510A", "#332288", "#999933", "#AA4499", "#44AA99",
+    "#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#8C510A", "#332288", "#999933", "#AA4499",
 )  # fmt: skip
+_MARKERS = ("o", "s", "^", "D", "P")
+NEW = "#E69F00"
+RED = "#D00000"
 
 
 def colour(label: int) -> str:
     """Give the colour of a cluster: its id alone decides it, so it never changes."""
     return _COLOURS[label % len(_COLOURS)]
+
+
+def marker(label: int) -> str:
+    """Give the shape of a cluster's rows: clusters that share a colour differ in it."""
+    return _MARKERS[label // len(_COLOURS) % len(_MARKERS)]
 
 
 def headline(seen: Scene) -> str:

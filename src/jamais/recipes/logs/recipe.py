@@ -41,7 +41,7 @@ from jamais.settings import as_tree, override
 from jamais.sources.assembler import RecordAssembler
 from jamais.sources.formats.detect import Profile
 from jamais.sources.reader import RecordReader, open_records
-from jamais.types import NO_TIME, CancelToken, Floats, LearnReport, Listener, StateTree, silent
+from jamais.types import NO_TIME, CancelToken, Floats, LearnReport, Listener, MemoryRows, StateTree, silent
 
 FEWEST_RECORDS = 100
 FEWEST_CALIBRATION_ROWS = 3
@@ -194,6 +194,12 @@ class LogRecipe:
         whole = sum(found[event]["nats"] for event in events)
         told = [{**found[event], "share": found[event]["nats"] / whole if whole > 0 else 0.0} for event in events]
         return told
+
+    def map_rows(self) -> MemoryRows:
+        """Give the vectors of known templates, of what waits in quarantine and of confirmed abnormal ones."""
+        abnormal = {item for item, answer in self.confirmed.answers.items() if answer.abnormal}
+        waiting = [one.text for one in self.quarantine.items.values()]
+        return self.meaning.map_rows(self.parser.texts, [name in abnormal for name in self.parser.ids], waiting)
 
     def threshold(self) -> float:
         """Give the score from which a row is abnormal at the alarm rate."""

@@ -14,7 +14,7 @@ from jamais.memory.cover import CoverMemory
 from jamais.models.tinylogbert.line_encoder import LineEncoder
 from jamais.models.tone import Tone
 from jamais.recipes.logs.events.novelty import Novelty
-from jamais.types import NO_TIME, Floats, Ints, StateTree, Vectors
+from jamais.types import NO_TIME, Floats, Ints, MemoryRows, StateTree, Vectors
 
 
 @dataclass(frozen=True)
@@ -38,6 +38,8 @@ LEAST_SHARE = 0.15
 MOST_WORDS = 64
 """Words of a text that are left out one by one to explain it; each costs a reading of some 5 ms."""
 NAMED_WORDS = 5
+MOST_DRAWN_WAITING = 300
+"""Texts in quarantine that a picture shows; the newest."""
 
 
 class Said(NamedTuple):
@@ -148,6 +150,22 @@ class Meaning:
         if not self.severity:
             return []
         return [word for word, share in Tone.shipped().words(text) if share > LEAST_SHARE and len(word) > 3]
+
+    def map_rows(self, texts: Sequence[str], abnormal: Sequence[bool], waiting: Sequence[str]) -> MemoryRows:
+        """Give the remembered vectors with what each says, and vectors of `waiting` texts, to be drawn.
+
+        `texts` and `abnormal` are those of all templates, by number; of many that wait, the newest are read.
+        """
+        owners = self._owners_of(self.memory.ids).tolist()
+        held = list(waiting)[-MOST_DRAWN_WAITING:]
+        vectors = [self.memory.rows, self.encoder.encode(held)] if held else [self.memory.rows]
+        kinds = ["abnormal" if owner >= 0 and abnormal[owner] else "normal" for owner in owners]
+        return MemoryRows(
+            np.concatenate(vectors),
+            np.array([0] * len(owners) + [-1] * len(held), dtype=np.int64),
+            (*kinds, *["waiting"] * len(held)),
+            (*(texts[owner] if owner >= 0 else "" for owner in owners), *held),
+        )
 
     def _owners_of(self, ids: Ints) -> Ints:
         return np.array([self.owners.get(exemplar, -1) for exemplar in ids.tolist()], dtype=np.int64)
