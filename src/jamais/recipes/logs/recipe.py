@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -19,6 +19,7 @@ from jamais.parsing.parser import TemplateParser
 from jamais.parsing.slots import SlotTable
 from jamais.persistence.faces.arrangement import Arrangement
 from jamais.recipes.logs.arrangement import arrangement
+from jamais.recipes.logs.drift import Drifting, drift_in
 from jamais.recipes.logs.events.confirmed import Confirmed
 from jamais.recipes.logs.events.lexicon import Lexicon, said
 from jamais.recipes.logs.events.meaning import Meaning, Said
@@ -41,7 +42,20 @@ from jamais.settings import as_tree, override
 from jamais.sources.assembler import RecordAssembler
 from jamais.sources.formats.detect import Profile
 from jamais.sources.reader import RecordReader, open_records
-from jamais.types import NO_TIME, CancelToken, Floats, LearnReport, Listener, MemoryRows, StateTree, silent
+from jamais.types import (
+    NO_TIME,
+    CancelToken,
+    DriftReport,
+    Floats,
+    LearnReport,
+    Listener,
+    MemoryRows,
+    StateTree,
+    silent,
+)
+
+if TYPE_CHECKING:
+    import polars as pl
 
 FEWEST_RECORDS = 100
 FEWEST_CALIBRATION_ROWS = 3
@@ -200,6 +214,14 @@ class LogRecipe:
         abnormal = {item for item, answer in self.confirmed.answers.items() if answer.abnormal}
         waiting = [one.text for one in self.quarantine.items.values()]
         return self.meaning.map_rows(self.parser.texts, [name in abnormal for name in self.parser.ids], waiting)
+
+    def drifting(self) -> Drifting:
+        """Give what follows the verdicts of one pass and says whether normal has moved."""
+        return Drifting(self)
+
+    def drift(self, verdicts: pl.DataFrame) -> DriftReport:
+        """Test whether normal has moved in the verdicts of one `score`, and say what is new."""
+        return drift_in(self, verdicts)
 
     def threshold(self) -> float:
         """Give the score from which a row is abnormal at the alarm rate."""
