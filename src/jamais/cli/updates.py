@@ -52,7 +52,7 @@ class Answering:
         from jamais.types import silent
 
         labels = Labels.read(self.labels)
-        frames = [_read_alarms(self.alarms)] if self.alarms else Pass(watcher, self.data, silent)
+        frames = [read_alarms(self.alarms)] if self.alarms else Pass(watcher, self.data, silent)
         answered: list[pl.DataFrame] = []
         for frame in frames:
             # Not every line of a bad quarter of an hour is bad: times answer for alarms only.
@@ -104,8 +104,8 @@ def tell(report: LearnReport, version: int | None, *, as_json: bool) -> None:
     click.echo(f"saved as version {version}" if version is not None else "dry run: nothing was changed")
 
 
-def _read_alarms(path: str) -> pl.DataFrame:
-    """Read alarm records written by score or watch."""
+def read_alarms(path: str) -> pl.DataFrame:
+    """Read alarm records written by score or watch; raises InputError."""
     import polars as pl
 
     try:
