@@ -24,6 +24,7 @@ COMMANDS = {
     "score": "Say which rows are unlike anything normal, and why.",
     "watch": "Score a log while it is being written.",
     "learn": "Learn a little more, all of it or nothing.",
+    "questions": "List what to ask a person, the answer that settles most first.",
     "feedback": "Take a person's answers about alarms.",
     "evaluate": "Measure the alarms against labels.",
     "history": "List the saved versions.",
@@ -64,7 +65,8 @@ Every row that is scored (a line, a session or a window) gets
 \b
 An alarm was right or wrong? Say so, and it is remembered:
   jamais score DIR today.log --alarms alarms.jsonl
-  jamais feedback DIR --alarms alarms.jsonl --labels answers.csv     # item,label: 0 normal, 1 abnormal
+  jamais questions DIR --alarms alarms.jsonl --out answers.csv       # which answers settle most: fill in label
+  jamais feedback DIR --alarms alarms.jsonl --labels answers.csv     # 0 normal, 1 abnormal, empty: not answered
   jamais learn DIR more.log                                          # data you vouch for
   jamais history DIR && jamais rollback DIR 2                        # each change is a version
 
