@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,8 @@ from jamais.plots.memory_words import NEW, RED, colour, headline, legible, marke
 from jamais.types import Floats, MemoryRows
 
 _SUFFIXES = (".png", ".svg", ".html")
-_MOST_LISTED = 8  # texts of new rows under a picture without clusters
+_MOST_LISTED = 8  # texts of rows under a picture without clusters
+_LINE = 0.2  # inches that one of them takes
 
 
 def check_path(path: str | Path) -> None:
@@ -68,14 +69,14 @@ def _check(look: MemoryRows) -> None:
 
 def _figure(seen: Scene, titles: tuple[str, str]) -> Any:
     listed = [] if seen.clustered else _listed(seen.after)
-    height = 6.6 + 0.2 * len(listed)
+    height = 6.6 + _LINE * len(listed)
     figure = figure_class()(figsize=(12.5, height))
     low, high = _frame(np.concatenate([seen.before.places, seen.after.places]))
-    bottom = (0.95 + 0.2 * len(listed)) / height
+    bottom = (0.85 + _LINE * len(listed)) / height
     marks: dict[str, Any] = {}
     for i, panel in enumerate((seen.before, seen.after)):
         axes = figure.add_axes((0.02 + 0.49 * i, bottom, 0.47, 1 - bottom - 0.85 / height))
-        axes.set_title(panel_title(panel, titles[i]), fontsize=11, loc="left", parse_math=False)
+        axes.set_title(panel_title(panel, titles[i], seen.clustered), fontsize=11, loc="left", parse_math=False)
         axes.set(xlim=(low[0], high[0]), ylim=(low[1], high[1]), xticks=[], yticks=[])
         for side in axes.spines.values():
             side.set_color("#cccccc")
@@ -121,12 +122,13 @@ def _draw_names(axes: Any, panel: Panel, seen: Scene, born: tuple[int, ...]) -> 
     """Write each cluster's id at its middle; the ones that were born bear a label."""
     if not seen.clustered:
         return
-    places = _apart(axes, panel)
+    names = {label: f"{label} born" if label in born and len(born) <= 4 else str(label) for label in panel.centres}
+    places = _apart(axes, panel, names)
     size = 8 if len(panel.centres) > 30 else 11
     for label in panel.centres:
         is_born = label in born
         axes.text(
-            *places[label], f"{label} born" if is_born and len(born) <= 12 else str(label), zorder=9 + is_born,
+            *places[label], names[label], zorder=9 + is_born,
             ha="center", va="center", fontsize=size, weight="bold", color="white" if is_born else "black",
             bbox={
                 "boxstyle": "round,pad=0.15", "alpha": 0.9 if is_born else 0.75,
@@ -135,7 +137,7 @@ def _draw_names(axes: Any, panel: Panel, seen: Scene, born: tuple[int, ...]) -> 
         )  # fmt: skip
 
 
-def _apart(axes: Any, panel: Panel) -> dict[int, Floats]:
+def _apart(axes: Any, panel: Panel, names: Mapping[int, str]) -> dict[int, Floats]:
     """Push the names of clusters apart until they can be read, as little as that takes."""
     (left, right), (low, high) = axes.get_xlim(), axes.get_ylim()
     scale = np.array([right - left, high - low])
@@ -143,49 +145,49 @@ def _apart(axes: Any, panel: Panel) -> dict[int, Floats]:
     if not ids:
         return {}
     places = np.array([panel.centres[label] for label in ids]) / scale
-    wanted = np.array([0.05, 0.04]) * (1.0 if len(ids) <= 30 else 0.6)
-    for _ in range(60):
+    size = 1.0 if len(ids) <= 30 else 0.7
+    width = size * np.array([0.016 + 0.016 * len(names[label]) for label in ids])
+    wide, high = (width[:, None] + width) / 2, 0.045 * size
+    order = np.arange(len(ids))
+    later = np.sign(order[:, None] - order)
+    for _ in range(80):
         gap = places[:, None] - places[None]
-        overlap = (np.abs(gap) < wanted).all(axis=2) & ~np.eye(len(ids), dtype=bool)
+        overlap = (np.abs(gap[..., 0]) < wide) & (np.abs(gap[..., 1]) < high) & (later != 0)
         if not overlap.any():
             break
-        # Along the height only: names are wide and low. Of two at one place the higher id goes up.
-        up = np.where(
-            gap[..., 1] == 0, np.sign(np.arange(len(ids))[:, None] - np.arange(len(ids))), np.sign(gap[..., 1])
-        )
-        places[:, 1] += 0.25 * (overlap * up * (wanted[1] - np.abs(gap[..., 1]))).sum(axis=1)
+        # Along the height only: names are wide and low. Of two at one height the higher id goes up.
+        up = np.where(gap[..., 1] == 0, later, np.sign(gap[..., 1]))
+        places[:, 1] += 0.25 * (overlap * up * (high - np.abs(gap[..., 1]))).sum(axis=1)
     return dict(zip(ids, places * scale, strict=True))
 
 
 def _listed(panel: Panel) -> list[int]:
-    """Choose the new rows whose texts are told under the picture."""
-    return np.flatnonzero(panel.new).tolist()[:_MOST_LISTED] if panel.texts else []
+    """Choose the rows whose texts are told under the picture: new ones, then what waits, then what is abnormal."""
+    if not panel.texts:
+        return []
+    kinds = np.array(panel.kinds, dtype=str)
+    rows = [np.flatnonzero(chosen) for chosen in (panel.new, kinds == "waiting", kinds == "abnormal")]
+    return [int(i) for i in np.concatenate(rows)[:_MOST_LISTED]]
 
 
 def _number(axes: Any, panel: Panel, listed: Sequence[int]) -> None:
     for number, at in enumerate(listed, 1):
-        axes.annotate(
-            str(number),
-            panel.places[at],
-            xytext=(5, 4),
-            textcoords="offset points",
-            fontsize=9,
-            weight="bold",
-            zorder=9,
-        )
+        place = panel.places[at]
+        axes.annotate(str(number), place, (5, 4), textcoords="offset points", fontsize=9, weight="bold", zorder=9)
 
 
 def _footnotes(figure: Any, seen: Scene, listed: Sequence[int], marks: dict[str, Any], height: float) -> None:
     """Write under the picture what its marks mean, what is new, and what the picture cannot show."""
+    lines = _LINE * len(listed)
     if marks:
         figure.legend(
             list(marks.values()), list(marks), loc="lower left", ncols=len(marks), frameon=False, fontsize=9.5,
-            bbox_to_anchor=(0.013, 0.62 / height), borderaxespad=0.0, handletextpad=0.3,
+            bbox_to_anchor=(0.013, (0.48 + lines) / height), borderaxespad=0.0, handletextpad=0.3,
         )  # fmt: skip
-    for number, at in enumerate(listed, 1):
-        line = f"{number}  {legible(seen.after.texts[at], 130)}"
-        figure.text(0.02, (0.55 + 0.2 * (len(listed) - number)) / height, line, fontsize=9, parse_math=False)
-    figure.text(0.02, 0.18 / height, story(seen), fontsize=8.5, color="#555555", parse_math=False)
+    for number, at in enumerate(listed):
+        line = f"{number + 1}  {legible(seen.after.texts[at], 130)}"
+        figure.text(0.02, (0.28 + lines - _LINE * number) / height, line, fontsize=9, parse_math=False)
+    figure.text(0.02, 0.14 / height, story(seen), fontsize=8.5, color="#555555", parse_math=False)
 
 
 def _frame(points: Floats) -> tuple[Floats, Floats]:

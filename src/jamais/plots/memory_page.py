@@ -54,7 +54,7 @@ def page(seen: Scene, titles: tuple[str, str]) -> bytes:
     low, high = (places.min(axis=0), places.max(axis=0)) if len(places) else (np.zeros(2), np.ones(2))
     parts = [_HEAD, f"<h1>{html.escape(headline(seen))}</h1><div class=sides>"]
     for panel, title, born in ((seen.before, titles[0], ()), (seen.after, titles[1], seen.born)):
-        parts.append(f"<div class=side><h2>{html.escape(panel_title(panel, title))}</h2>")
+        parts.append(f"<div class=side><h2>{html.escape(panel_title(panel, title, seen.clustered))}</h2>")
         parts += [*_svg(panel, seen.clustered, born, low, high), "</div>"]
     hint = "Point at a row to read it; click it, or a line of the table, to see its cluster alone."
     parts.append(f"</div><p>{hint if seen.clustered else hint.partition(';')[0] + '.'} {html.escape(story(seen))}</p>")

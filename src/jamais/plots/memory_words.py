@@ -37,10 +37,10 @@ def headline(seen: Scene) -> str:
     return ", ".join(told)
 
 
-def panel_title(panel: Panel, name: str) -> str:
+def panel_title(panel: Panel, name: str, clustered: bool) -> str:
     """Say what one side shows: clusters, rows by kind, and how many of them are drawn."""
-    told = [f"{_many(len(panel.sizes), 'cluster')}"] if len(panel.sizes) > 1 else []
-    told.append(f"{_many(panel.n_kinds['normal'], 'row')} known")
+    n = panel.n_kinds["normal"]
+    told = [_many(len(panel.sizes), "cluster"), _many(n, "row")] if clustered else [f"{n:,} known"]
     told += [f"{panel.n_kinds[kind]:,} {kind}" for kind in ("waiting", "abnormal") if panel.n_kinds[kind]]
     if len(panel.labels) < panel.n_rows:
         told.append(f"{len(panel.labels):,} drawn")
@@ -62,6 +62,8 @@ def legible(text: str, most: int) -> str:
 
 
 def _names(ids: tuple[int, ...]) -> str:
+    if len(ids) > 2 and ids[-1] - ids[0] == len(ids) - 1:
+        return f" ({ids[0]}–{ids[-1]})"
     shown = ", ".join(str(one) for one in ids[:6])
     return f" ({shown}{', …' if len(ids) > 6 else ''})"
 

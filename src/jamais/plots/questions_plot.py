@@ -43,9 +43,7 @@ def _figure(questions: pl.DataFrame) -> Figure:
     axes: Any = figure.add_axes((0.42, 0.75 / height, 0.43, 1 - 1.5 / height))
     _bars(axes, shown, questions.tail(rest) if rest else None)
     figure.text(0.02, 1 - 0.4 / height, _headline(questions, shown), fontsize=15, weight="bold", parse_math=False)
-    note = (
-        "Full bar: what one answer settles. Pale bar: alarms of that cause. In per cent: how probably it is abnormal."
-    )
+    note = "Full bar: what one answer settles. Pale bar: alarms of that cause. %: how probably it is abnormal."
     figure.text(0.02, 0.15 / height, note, fontsize=8.5, color="#555555")
     return figure
 
