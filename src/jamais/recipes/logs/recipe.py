@@ -36,7 +36,7 @@ from jamais.recipes.logs.units.lines import Lines
 from jamais.recipes.logs.units.sessions import Sessions
 from jamais.recipes.logs.units.unit import Origins, Unit
 from jamais.recipes.logs.units.windows import Windows
-from jamais.recipes.logs.updates import learn_trusted, learn_unknown
+from jamais.recipes.logs.updates.data import learn_trusted, learn_unknown
 from jamais.recipes.logs.verdicts import Verdicts
 from jamais.settings import as_tree, override
 from jamais.sources.assembler import RecordAssembler

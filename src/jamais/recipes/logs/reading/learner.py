@@ -26,6 +26,10 @@ FIRST_VALUES = 20_000
 EVERY = 16
 
 
+def _pass(records: Records) -> None:
+    """Look at nothing."""
+
+
 class Learner:
     """Reads data into a spool of encoded columns, teaching templates and slot values to the parser on the way."""
 
@@ -51,13 +55,16 @@ class Learner:
         self._grouper = Grouper(settings.group_by) if settings.group_by else None
         self._taken = np.zeros(0, dtype=np.int64)
 
-    def read(self, data: Any, listener: Listener, cancel: CancelToken | None) -> None:
-        """Read all of `data`; raises Cancelled between batches when asked to."""
+    def read(
+        self, data: Any, listener: Listener, cancel: CancelToken | None, look: Callable[[Records], None] = _pass
+    ) -> None:
+        """Read all of `data`, letting `look` see each batch; raises Cancelled between batches when asked to."""
         reader = open_records(data, options=self.settings.reading, expected=self.expected)
         for records in reader:
             if cancel is not None and cancel.cancelled:
                 raise Cancelled("cancelled while reading; nothing was changed")
             self._take(records)
+            look(records)
             values = {"records": self.spool.n_records, "templates": self.n_templates}
             listener(Event("reading", reader.bytes_done, reader.bytes_total, values))
         self._finish(reader)

@@ -1,4 +1,4 @@
-"""How does a recipe take in more: vouched-for data, unknown data, and answers of people?"""
+"""Which records of data that nobody vouched for look normal?"""
 
 from __future__ import annotations
 
@@ -12,77 +12,19 @@ import polars as pl
 from jamais.errors import Cancelled
 from jamais.recipes.logs.reading.columns import Columns
 from jamais.recipes.logs.reading.learner import Learner
-from jamais.types import Bools, CancelToken, Check, Event, LearnReport, Listener
+from jamais.recipes.logs.updates.before import Before
+from jamais.types import Bools, CancelToken, Event, Listener
 
 if TYPE_CHECKING:
     from jamais.recipes.logs.recipe import LogRecipe
-
-MOST_CHANGED = 0.01
-"""Share of what was normal, weighted by how often it came, that one update may turn abnormal."""
-
-
-def learn_trusted(
-    old: LogRecipe, new: LogRecipe, data: Any, listener: Listener, cancel: CancelToken | None
-) -> LearnReport:
-    """Let `new` learn all of `data`; refuse it if that breaks what is remembered."""
-    known = old.n_templates()
-    watched = {*old.confirmed.answers, *old.quarantine.items}
-    with Learner(new.parser, new.slots, new.settings, watched, old.profile()) as learner:
-        learner.read(data, listener, cancel)
-        records = learner.facts.records
-        if not records:
-            return LearnReport(True, 0, {"new templates": 0})
-        ids = learner.met | {new.parser.ids[event] for event in np.unique(learner.columns().events).tolist()}
-        new.take(learner, 1.0)
-    bad = sum(old.confirmed.is_abnormal(item) for item in ids)
-    for item in ids:
-        new.quarantine.release(item)
-    checks = (
-        Check("normal items that would now alarm (share)", changed_share(old, new), MOST_CHANGED),
-        Check("items confirmed abnormal in this data", float(bad), 0.0),
-        Check("vectors in memory", float(len(new.meaning.memory)), float(new.settings.memory.capacity)),
-        Check("templates", float(new.n_templates()), float(new.settings.parsing.max_templates)),
-    )
-    counts = {"new templates": new.n_templates() - known, "templates": new.n_templates()}
-    return LearnReport(all(check.passed for check in checks), records, counts, checks)
-
-
-def changed_share(old: LogRecipe, new: LogRecipe) -> float:
-    """Give the share of remembered normal life whose templates alarm in `new` though they did not in `old`."""
-    n = len(old.unit.rarity.counts)
-    if not n:
-        return 0.0
-    before = old.calibration.p_value(old.unit.rarity.nats(n))[0] > old.alarm_rate
-    after = new.calibration.p_value(new.unit.rarity.nats(n))[0] <= new.alarm_rate
-    canonical = new.parser.canonical()[:n]
-    counts = old.unit.rarity.counts
-    return float(counts[before & after[canonical]].sum() / max(counts.sum(), 1.0))
-
-
-def learn_unknown(
-    old: LogRecipe, new: LogRecipe, data: Any, listener: Listener, cancel: CancelToken | None
-) -> LearnReport:
-    """Let rows that look normal refresh counts and dates; the others wait in quarantine."""
-    with Sifter(old) as sifted:
-        sifted.read(data, listener, cancel)
-        columns, normal = sifted.columns, sifted.normal
-        new.refresh(sifted.kept(), sifted.facts)
-        for item, text, count, time in sifted.abnormal_items():
-            if item not in old.confirmed.answers:
-                new.quarantine.add(item, text, count, time)
-    counts = {
-        "records that looked normal and were learned": int(normal.sum()),
-        "records held back": int((~normal).sum()),
-        "items in quarantine": len(new.quarantine),
-    }
-    return LearnReport(True, len(columns), counts)
 
 
 class Sifter:
     """Scores data and keeps it encoded, so that what looked normal can be learned without reading twice."""
 
     def __init__(self, recipe: LogRecipe) -> None:
-        self.scorer = recipe.scorer()
+        self.before = Before(recipe)
+        self.scorer = self.before.scorer
         self.learner = Learner(recipe.parser, recipe.slots, recipe.settings)
         self.recipe = recipe
         self._spans: list[tuple[int, int]] = []
@@ -127,6 +69,7 @@ class Sifter:
                 yield lexicon.ids[event], lexicon.texts[event], int(chosen.sum()), int(times[chosen].max())
 
     def _note(self, frame: pl.DataFrame | None) -> None:
+        self.before.take(frame)
         if frame is None:
             return
         abnormal = frame.filter(pl.col("abnormal"))
