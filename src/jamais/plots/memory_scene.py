@@ -14,6 +14,7 @@ from jamais.types import Bools, Floats, Ints, MemoryRows, Vectors
 KINDS = ("waiting", "normal", "abnormal")  # in the order in which they are drawn
 MOST_ROWS = 3_000
 """Rows drawn of one memory; beyond, small clusters are drawn whole and large ones give a sample."""
+_BLOCK = 4_096
 _MOST_FITTED = 20_000  # rows that the axes are computed from; a sample of more would not turn them
 
 
@@ -89,13 +90,17 @@ class _Plane:
         fitted = rows[chosen][first].astype(np.float64)
         self.centre = fitted.mean(axis=0) if len(fitted) else np.zeros(rows.shape[1])
         directions, shares = _principal(fitted - self.centre)
-        self.directions = directions
+        self.directions = directions  # [width, 2]
         self.spread = float(shares[:2].sum())
 
     def __call__(self, rows: Vectors) -> Floats:
-        if not len(rows):
-            return np.empty((0, 2))
-        return (rows.astype(np.float64) - self.centre) @ self.directions
+        places = np.empty((len(rows), 2))
+        for start in range(0, len(rows), _BLOCK):
+            away = rows[start : start + _BLOCK].astype(np.float64) - self.centre
+            for axis in (0, 1):
+                # No matrix product: the same row stands at the same place on both sides, to the bit.
+                places[start : start + _BLOCK, axis] = np.add.reduce(away * self.directions[:, axis], axis=1)
+        return places
 
 
 def _principal(centred: Floats) -> tuple[Floats, Floats]:
