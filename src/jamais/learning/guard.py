@@ -29,8 +29,8 @@ class GuardSettings:
     """Share of remembered and of held-out rows whose label may change, each measured alone. Labels are used outside:
     one in two hundred is what the memory is built to keep, twice over."""
     like_abnormal: float = 0.01
-    """Share of the new rows that may lie nearer to a confirmed abnormal one than to any normal one. Chance puts a
-    few there; a hundredth of a batch is a repeat of the incident."""
+    """Share of the rows never seen before that may lie nearer to a confirmed abnormal one than to any normal one.
+    Chance puts a few there; a hundredth is a repeat of the incident."""
     confirmed_abnormal: int = 0
     """Items confirmed abnormal that the data may hold. None: a person's answer stands until a person takes it back."""
     precision_lost: float = 0.005
@@ -81,16 +81,19 @@ def like_abnormal(
     to_abnormal: ArrayLike,
     limits: GuardSettings,
     weights: ArrayLike | None = None,
-    name: str = "rows nearer to a confirmed abnormal than to any normal (share)",
+    reach: float = np.inf,
+    name: str = "new rows nearer to a confirmed abnormal (share)",
 ) -> Check:
     """Measure which share of the new rows [n] lies nearer to a confirmed abnormal row than to any normal one.
 
-    Both are distances to the nearest as known before the update, infinite where there is none; a tie is no reason.
+    Both are distances to the nearest as known before the update, infinite where there is none; a tie is no reason,
+    and beyond `reach` nearer is not near.
     """
     normal, abnormal = np.asarray(to_normal, dtype=np.float64), np.asarray(to_abnormal, dtype=np.float64)
     _alike(normal, abnormal)
     unclear = bool(np.isnan(normal).any() or np.isnan(abnormal).any())
-    return Check(name, np.nan if unclear else _share(abnormal < normal, weights), limits.like_abnormal, "like_abnormal")
+    near = (abnormal < normal) & (abnormal <= reach)
+    return Check(name, np.nan if unclear else _share(near, weights), limits.like_abnormal, "like_abnormal")
 
 
 def confirmed_abnormal(

@@ -36,6 +36,7 @@ from jamais.recipes.logs.units.lines import Lines
 from jamais.recipes.logs.units.sessions import Sessions
 from jamais.recipes.logs.units.unit import Origins, Unit
 from jamais.recipes.logs.units.windows import Windows
+from jamais.recipes.logs.updates.checks import guarded_answers
 from jamais.recipes.logs.updates.data import learn_trusted, learn_unknown
 from jamais.recipes.logs.verdicts import Verdicts
 from jamais.settings import as_tree, override
@@ -147,7 +148,7 @@ class LogRecipe:
     def fed(self, data: Any, labels: Any) -> tuple[LogRecipe, LearnReport]:
         """Give a recipe that knows a person's answers, too."""
         new = self.copy()
-        return new, feed(self, new, data, labels)
+        return new, guarded_answers(self, new, feed(self, new, data, labels))
 
     def scorer(self, idle: int | None = None) -> LogScorer:
         """Give what scores one stream of records; `idle` (microseconds) closes silent sessions."""
