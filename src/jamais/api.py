@@ -28,8 +28,8 @@ def fit(
 ) -> Watcher:
     """Learn from scratch what is normal in `data`, and save it as version 1 if `out` names a folder.
 
-    `kind` is "logs" for now. Settings come as a mapping, and the first level of them as keywords too:
-    `fit("app.log", kind="logs", window="60s")`. Raises InputError or SettingsError for what cannot be used.
+    `kind` is "logs" or "embeddings": text is taken for logs, numbers want it said. Settings come as a mapping, and
+    the first level of them as keywords too: `fit("app.log", kind="logs", window="60s")`. Raises InputError or SettingsError for what cannot be used.
     """
     kind = kind or _kind_of(data)
     recipe = registry.find(kind).fit(data, {**(settings or {}), **changes}, seed, on_event, cancel)
@@ -83,7 +83,9 @@ def _kind_of(data: Any) -> str:
     text = not any(name.endswith(TABLE_SUFFIXES) and "\n" not in name for name in named)
     if text and isinstance(data, Path | Iterable) and not hasattr(data, "shape"):
         return "logs"
-    raise InputError(f"cannot tell what kind of data {_shown(data)} is: say kind='logs'")
+    raise InputError(
+        f"cannot tell what kind of data {_shown(data)} is: say kind='embeddings' (rows of numbers) or kind='logs'"
+    )
 
 
 def _shown(data: Any) -> str:
