@@ -16,6 +16,15 @@ def data(paths: Sequence[str]) -> Any:
     return given[0] if len(given) == 1 else given
 
 
+def limits(given: Iterable[str]) -> dict[str, str]:
+    """Read `--limit NAME=VALUE`, limits of the guard for one update."""
+    pairs = [one.partition("=") for one in given]
+    for name, equals, value in pairs:
+        if not (equals and name.strip() and value.strip()):
+            raise InputError(f"--limit wants NAME=VALUE, got {name + equals + value!r}: for example looks_abnormal=1")
+    return {name.strip(): value.strip() for name, _, value in pairs}
+
+
 def settings(sets: Iterable[str], config: str | None, flags: Mapping[str, Any]) -> dict[str, Any]:
     """Join settings by dotted name: what a file says, then `--set NAME=VALUE`, then flags that were given."""
     joined = _dotted(_toml(config)) if config else {}

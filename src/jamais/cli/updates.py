@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+import math
 import shlex
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -31,9 +32,11 @@ class Learning:
     trust: str
     dry_run: bool
     listener: Listener
+    limits: Mapping[str, Any] = field(default_factory=dict)
 
     def __call__(self, watcher: Watcher) -> LearnReport:
-        return watcher.learn(self.data, trust=self.trust, dry_run=self.dry_run, on_event=self.listener)
+        limits = self.limits
+        return watcher.learn(self.data, self.trust, dry_run=self.dry_run, on_event=self.listener, limits=limits)
 
 
 @dataclass(frozen=True)
@@ -43,6 +46,8 @@ class Answering:
     alarms: str | None
     data: Any
     labels: str
+    dry_run: bool = False
+    limits: Mapping[str, Any] = field(default_factory=dict)
 
     def __call__(self, watcher: Watcher) -> LearnReport:
         import polars as pl
@@ -62,7 +67,7 @@ class Answering:
         rows = pl.concat(answered)
         if not len(rows):
             raise InputError(f"no answer in {self.labels} is about a row of this data: compare its {labels.key}")
-        return watcher.feedback(rows.drop("label"), rows["label"].to_list())
+        return watcher.feedback(rows.drop("label"), rows["label"].to_list(), self.dry_run, self.limits)
 
 
 def saved(
@@ -85,20 +90,34 @@ def saved(
             if not isinstance(refused.report, LearnReport):
                 raise
             report = refused.report
-            click.echo(str(report), err=True)
-            broken = [f"{one.name} {one.value:.3g}, at most {one.limit:.3g}" for one in report.checks if not one.passed]
-            raise RefusedUpdateError(f"refused, nothing was changed: {'; '.join(broken)}", report) from refused
+            click.echo(told.plain_lines(str(report)), err=True)
+            raise RefusedUpdateError(f"refused, nothing was changed: {_why_refused(report)}", report) from refused
     raise AssertionError("the last try returns or raises")
+
+
+def _why_refused(report: LearnReport) -> str:
+    """Name the broken limits in one line, and how to have the update all the same."""
+    broken = [f"{one.name} {one.value:.3g}, at most {one.limit:.3g}" for one in report.checks if not one.passed]
+    needed = " ".join(f"--limit {name}={limit:g}" for name, limit in report.limits_needed.items())
+    return "; ".join(broken) + (f". If it is right all the same: {needed}" if needed else "")
 
 
 def tell(report: LearnReport, version: int | None, *, as_json: bool) -> None:
     """Print what an update did."""
     if as_json:
         checks = [
-            {"name": one.name, "value": one.value, "limit": one.limit, "passed": one.passed} for one in report.checks
+            {
+                "name": one.name,
+                "value": one.value if math.isfinite(one.value) else str(one.value),
+                "limit": one.limit,
+                "passed": one.passed,
+                "setting": one.setting,
+            }
+            for one in report.checks
         ]
         told_as = {"accepted": report.accepted, "records": report.records, "counts": dict(report.counts)}
-        click.echo(json.dumps({**told_as, "checks": checks, "version": version}, ensure_ascii=False))
+        more = {"checks": checks, "events": list(report.events), "version": version}
+        click.echo(json.dumps({**told_as, **more}, ensure_ascii=False))
         return
     click.echo(told.plain_lines(str(report)))
     click.echo(f"saved as version {version}" if version is not None else "dry run: nothing was changed")
