@@ -65,7 +65,7 @@ def test_births_and_changed_labels_are_counted_by_the_very_rows() -> None:
     assert not seen.before.moved.any()
     assert int(seen.after.new.sum()) == 4
     assert headline(seen) == "1 cluster born (6), 2 of 60 remembered rows changed label (3.3 %)"
-    assert panel_title(seen.after, "after", True) == "after: 7 clusters, 64 rows, 1 waiting, 1 abnormal"
+    assert panel_title(seen.after, "after", True) == "after: 7 clusters, 64 rows kept, 1 waiting, 1 abnormal"
 
 
 def test_a_cluster_that_left_is_told_and_is_no_changed_label() -> None:

@@ -32,15 +32,15 @@ def headline(seen: Scene) -> str:
     told = [f"{_many(len(seen.born), 'cluster')} born{_names(seen.born)}" if seen.born else "no cluster born"]
     if seen.gone:
         told.append(f"{len(seen.gone):,} gone{_names(seen.gone)}")
-    share = 100 * seen.n_moved / seen.n_shared if seen.n_shared else 0.0
-    told.append(f"{seen.n_moved:,} of {_many(seen.n_shared, 'remembered row')} changed label ({share:.2g} %)")
+    share = f" ({100 * seen.n_moved / seen.n_shared:.2g} %)" if seen.n_moved else ""
+    told.append(f"{seen.n_moved:,} of {_many(seen.n_shared, 'remembered row')} changed label{share}")
     return ", ".join(told)
 
 
 def panel_title(panel: Panel, name: str, clustered: bool) -> str:
     """Say what one side shows: clusters, rows by kind, and how many of them are drawn."""
     n = panel.n_kinds["normal"]
-    told = [_many(len(panel.sizes), "cluster"), _many(n, "row")] if clustered else [f"{n:,} known"]
+    told = [_many(len(panel.sizes), "cluster"), f"{_many(n, 'row')} kept"] if clustered else [f"{n:,} known"]
     told += [f"{panel.n_kinds[kind]:,} {kind}" for kind in ("waiting", "abnormal") if panel.n_kinds[kind]]
     if len(panel.labels) < panel.n_rows:
         told.append(f"{len(panel.labels):,} drawn")
