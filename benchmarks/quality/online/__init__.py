@@ -1,0 +1,1 @@
+"""How do watchers and clusters learn on without forgetting?"""

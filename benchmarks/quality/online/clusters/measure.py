@@ -1,0 +1,126 @@
+"""What did an update do to old labels, to new classes, and at what cost?"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from typing import TypedDict
+
+import numpy as np
+
+from benchmarks.quality.online.clusters.idec import Labels, Rows
+from benchmarks.quality.online.clusters.peers import Labeller, Method
+from benchmarks.quality.online.clusters.streams import Stream
+from jamais.evaluation.clustering import clustering_accuracy, label_shift, old_new_accuracy
+
+_MOST_WATCHED = 1_000
+
+
+class Row(TypedDict):
+    """One method after one update; shares and accuracies in percent, NaN where there is nothing to measure."""
+
+    data: str
+    protocol: str
+    seed: int
+    update: int
+    arrived: str
+    method: str
+    k_before: int
+    k: int
+    k_true: int
+    born: int
+    """Clusters that this update added."""
+    shift: float
+    """Held-out rows of classes that had arrived before, whose id this update changed; from or to "none" counts."""
+    shift_named: float
+    """Of all these rows, those that had an id (not none) and changed it."""
+    shift_since_arrival: float
+    """The same rows against their ids at the end of the update in which their class arrived."""
+    shift_remembered: float
+    n_remembered: int
+    shift_base: float
+    """All base rows."""
+    worst_within: float
+    """Highest shift after any epoch of the update."""
+    old_before: float
+    old: float
+    new: float
+    all: float
+    none: float
+    """Test rows without a label."""
+    cpu: float
+    cpu_ms_per_1000: float
+    label_ms_per_1000: float
+    share_of_refit: float
+
+
+def measured(stream: Stream, method: Method, refit_cpu: dict[int, float]) -> Iterator[Row]:
+    """Let a method learn update by update; `refit_cpu` says what a full refit costs there, where that is known."""
+    rows, classes = stream.test.rows, stream.test.classes
+    at_arrival = method.labels(rows)
+    for number, (update, arrived) in enumerate(zip(stream.updates, stream.arrivals, strict=True)):
+        known, here = np.isin(classes, stream.known(number)), np.isin(classes, stream.known(number + 1))
+        before, before_base = method.labels(rows), method.labels(stream.base.rows)
+        kept = method.remembered()
+        before_kept = None if kept is None else method.labels(kept)
+        k_before = method.k
+        watched = _Watched(rows[known][:_MOST_WATCHED], before[known][:_MOST_WATCHED])
+        begin = time.process_time()
+        method.update(update.rows, len(arrived), watched)
+        cpu = time.process_time() - begin - watched.cpu
+        begin = time.process_time()
+        after = method.labels(rows)
+        label_cpu = time.process_time() - begin
+        accuracy = old_new_accuracy(classes[here], _apart(after[here]), ~known[here])
+        yield Row(
+            data=stream.data,
+            protocol=stream.protocol,
+            seed=stream.seed,
+            update=number + 1,
+            arrived=" ".join(str(c) for c in arrived) if len(arrived) < 10 else f"{len(arrived)} classes",
+            method=method.name,
+            k_before=k_before,
+            k=method.k,
+            k_true=len(stream.known(number + 1)),
+            born=method.k - k_before,
+            shift=100 * label_shift(before[known], after[known]),
+            shift_named=100 * float(((before != after) & (before >= 0))[known].mean()),
+            shift_since_arrival=100 * label_shift(at_arrival[known], after[known]),
+            shift_remembered=_nan if kept is None else 100 * label_shift(before_kept, method.labels(kept)),
+            n_remembered=0 if kept is None else len(kept),
+            shift_base=100 * label_shift(before_base, method.labels(stream.base.rows)),
+            worst_within=100 * watched.worst if watched.called else _nan,
+            old_before=100 * clustering_accuracy(classes[known], _apart(before[known])),
+            old=100 * accuracy.old,
+            new=100 * accuracy.new,
+            all=100 * accuracy.all,
+            none=100 * float((after[here] < 0).mean()),
+            cpu=cpu,
+            cpu_ms_per_1000=1e6 * cpu / len(update.rows),
+            label_ms_per_1000=1e6 * label_cpu / len(rows),
+            share_of_refit=100 * cpu / refit_cpu[number] if number in refit_cpu else _nan,
+        )
+        at_arrival[~known] = after[~known]
+
+
+_nan = float("nan")
+
+
+class _Watched:
+    """Keeps the highest shift that was seen within an update, and the CPU time of looking."""
+
+    def __init__(self, rows: Rows, before: Labels) -> None:
+        self._rows, self._before = rows, before
+        self.worst, self.cpu, self.called = 0.0, 0.0, False
+
+    def __call__(self, labels: Labeller) -> None:
+        begin = time.process_time()
+        self.worst = max(self.worst, label_shift(self._before, labels(self._rows)))
+        self.called = True
+        self.cpu += time.process_time() - begin
+
+
+def _apart(labels: Labels) -> Labels:
+    """Give each row without a label one of its own: "none" is no cluster that could be matched with a class."""
+    none = labels < 0
+    return np.where(none, -1 - np.cumsum(none), labels)
