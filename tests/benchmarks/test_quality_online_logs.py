@@ -247,8 +247,8 @@ class StandIn:
         for cause, came in Counter(verdicts.filter("abnormal")["cause"].to_list()).items():
             if abs(self.lead[cause]) < 2 and came >= (3 if self.n_answers[cause] else 1):
                 row = int(verdicts.filter(pl.col("cause") == cause)["row"].min())
-                found.append({"cause": cause, "row": row, "settles": came})
-        return pl.DataFrame(found, schema={"cause": pl.String, "row": pl.Int64, "settles": pl.Int64})
+                found.append({"cause": cause, "item": cause, "row": row, "settles": came})
+        return pl.DataFrame(found, schema={"cause": pl.String, "item": pl.String, "row": pl.Int64, "settles": pl.Int64})
 
     def feedback(self, data, labels):
         for row, label in zip(data.to_dicts(), labels, strict=True):
@@ -268,9 +268,10 @@ class StandInStream:
         for start in range(0, len(events), size):
             worst = max(events[start : start + size], key=lambda e: (e > 5 and self.lead.get(str(e), 0) >= 0, e))
             abnormal = worst > 5 and self.lead.get(str(worst), 0) >= 0
-            verdicts.append({"row": self.n_rows, "abnormal": abnormal, "cause": str(worst)})
+            verdicts.append({"row": self.n_rows, "abnormal": abnormal, "cause": str(worst), "item": str(worst)})
             self.n_rows += 1
-        return pl.DataFrame(verdicts, schema={"row": pl.Int64, "abnormal": pl.Boolean, "cause": pl.String})
+        schema = {"row": pl.Int64, "abnormal": pl.Boolean, "cause": pl.String, "item": pl.String}
+        return pl.DataFrame(verdicts, schema=schema)
 
     def flush(self):
         return self.push([])
@@ -316,7 +317,7 @@ def test_a_row_is_asked_about_once_and_nothing_is_asked_while_an_answer_is_await
 
     class Noted(Operator):
         def ask(self, at, about, note=None):
-            asked.append((at, about, note.cause))
+            asked.append((at, about, note.key))
             return super().ask(at, about, note)
 
     watched.walk_watcher(watcher, flow, Noted(late, flow.labels, 0))

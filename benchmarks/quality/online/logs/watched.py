@@ -22,11 +22,14 @@ from jamais.types import StateTree
 STRIDE = 128, 4_096  # items scored at a time, fewest and most: what comes after an answer is scored again
 
 
+Key = tuple[str, str]  # cause and item: what an answer is filed under
+
+
 @dataclass(frozen=True)
 class Question:
     """A cause that was asked about, and the verdict that the person looked at."""
 
-    cause: str
+    key: Key
     verdict: pl.DataFrame
 
 
@@ -41,8 +44,8 @@ class Shift:
     def __init__(self, watcher: Watcher, flow: Flow, operator: Operator) -> None:
         self.watcher, self.flow, self.operator = watcher, flow, operator
         self.inbox: pl.DataFrame | None = None
-        self.awaited: set[str] = set()
-        self.asked_at: dict[str, int] = {}
+        self.awaited: set[Key] = set()
+        self.asked_at: dict[Key, int] = {}
         self.frames: list[pl.DataFrame] = []
         self.stood: tuple[int, StateTree | None] = (0, None)
         self.stands: tuple[int, StateTree | None] = (0, None)
@@ -69,7 +72,7 @@ class Shift:
         if not answers:
             return
         rows = pl.concat([answer.note.verdict for answer in answers])
-        self.awaited -= {answer.note.cause for answer in answers}
+        self.awaited -= {answer.note.key for answer in answers}
         self.watcher.feedback(rows, [int(answer.abnormal) for answer in answers])
 
     def _end(self, item: int, stride: int) -> int:
@@ -144,14 +147,14 @@ class Shift:
         """List the questions whose answer is not awaited already, the most useful first."""
         if inbox.is_empty():
             return []
-        return [one for one in self.watcher.questions(inbox).to_dicts() if one["cause"] not in self.awaited]
+        return [one for one in self.watcher.questions(inbox).to_dicts() if _key(one) not in self.awaited]
 
     def _ask_one(self, question: dict[str, Any], inbox: pl.DataFrame, at: int) -> None:
-        about = int(question["row"])
-        note = Question(question["cause"], inbox.filter(pl.col("row") == about))
+        about, key = int(question["row"]), _key(question)
+        note = Question(key, inbox.filter(pl.col("row") == about))
         if self.operator.ask(at, about, note):
-            self.awaited.add(question["cause"])
-            self.asked_at[question["cause"]] = at
+            self.awaited.add(key)
+            self.asked_at[key] = at
 
     def _mail(self, verdicts: pl.DataFrame, at: int) -> pl.DataFrame:
         """Give the verdicts up to item `at`, of yesterday and today, that came since their cause was asked about."""
@@ -161,5 +164,11 @@ class Shift:
         rows = rows.filter(pl.col("row") >= yesterday)
         if not self.asked_at:
             return rows
-        asked = pl.col("cause").replace_strict(self.asked_at, default=-1, return_dtype=pl.Int64)
-        return rows.filter(pl.col("row") > asked)
+        (cause, item), at_item = zip(*self.asked_at, strict=True), self.asked_at.values()
+        asked = pl.DataFrame({"cause": cause, "item": item, "asked": list(at_item)})
+        since = rows.join(asked, on=["cause", "item"], how="left", maintain_order="left")
+        return since.filter(pl.col("row") > pl.col("asked").fill_null(-1)).drop("asked")
+
+
+def _key(question: dict[str, Any]) -> Key:
+    return question["cause"], question["item"]
