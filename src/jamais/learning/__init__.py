@@ -1,1 +1,25 @@
 """How do models learn? The only training loops."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from jamais.learning.dec import compute_fisher, elastic_loss, online_update
+
+__all__ = ["compute_fisher", "elastic_loss", "online_update"]
+
+_PLACES = {
+    "compute_fisher": "jamais.learning.dec",
+    "elastic_loss": "jamais.learning.dec",
+    "online_update": "jamais.learning.dec",
+}
+
+
+def __getattr__(name: str) -> Any:
+    # torch costs seconds of import: only somebody who trains pays.
+    if name not in _PLACES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    return getattr(import_module(_PLACES[name]), name)

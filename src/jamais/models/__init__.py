@@ -5,16 +5,32 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from jamais.models.dec import DEC, Autoencoder, ClusteringLayer, DynamicClusteringLayer, load_dec_model
     from jamais.models.llm import LLM, Vocab
     from jamais.models.tinylogbert.hf import TinyLogBERT, TinyLogBERTConfig
 
-__all__ = ["LLM", "TinyLogBERT", "TinyLogBERTConfig", "Vocab"]
+__all__ = [
+    "DEC",
+    "LLM",
+    "Autoencoder",
+    "ClusteringLayer",
+    "DynamicClusteringLayer",
+    "TinyLogBERT",
+    "TinyLogBERTConfig",
+    "Vocab",
+    "load_dec_model",
+]
 
 _PLACES = {
+    "Autoencoder": "jamais.models.dec",
+    "ClusteringLayer": "jamais.models.dec",
+    "DEC": "jamais.models.dec",
+    "DynamicClusteringLayer": "jamais.models.dec",
     "LLM": "jamais.models.llm",
     "TinyLogBERT": "jamais.models.tinylogbert.hf",
     "TinyLogBERTConfig": "jamais.models.tinylogbert.hf",
     "Vocab": "jamais.models.llm",
+    "load_dec_model": "jamais.models.dec",
 }
 
 
