@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import shlex
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -41,7 +41,7 @@ class Learning:
 
 @dataclass(frozen=True)
 class Answering:
-    """An update by a person's answers: about alarm records, or about rows of data."""
+    """An update by a person's answers: about alarm records, rows of data, or (without both) what waits."""
 
     alarms: str | None
     data: Any
@@ -57,7 +57,11 @@ class Answering:
         from jamais.types import silent
 
         labels = Labels.read(self.labels)
-        frames = [read_alarms(self.alarms)] if self.alarms else Pass(watcher, self.data, silent)
+        frames: Iterable[pl.DataFrame]
+        if self.alarms:
+            frames = [read_alarms(self.alarms)]
+        else:
+            frames = [_waiting(watcher)] if self.data is None else Pass(watcher, self.data, silent)
         answered: list[pl.DataFrame] = []
         for frame in frames:
             # Not every line of a bad quarter of an hour is bad: times answer for alarms only.
@@ -66,7 +70,8 @@ class Answering:
             answered.append(answers.filter(pl.col("label").is_not_null()))
         rows = pl.concat(answered)
         if not len(rows):
-            raise InputError(f"no answer in {self.labels} is about a row of this data: compare its {labels.key}")
+            about = "this data" if self.alarms or self.data is not None else "what waits in quarantine"
+            raise InputError(f"no answer in {self.labels} is about a row of {about}: compare its {labels.key}")
         return watcher.feedback(rows.drop("label"), rows["label"].to_list(), self.dry_run, self.limits)
 
 
@@ -121,6 +126,13 @@ def tell(report: LearnReport, version: int | None, *, as_json: bool) -> None:
         return
     click.echo(told.plain_lines(str(report)))
     click.echo(f"saved as version {version}" if version is not None else "dry run: nothing was changed")
+
+
+def _waiting(watcher: Watcher) -> pl.DataFrame:
+    """Give what waits in quarantine as alarm records; the watcher itself holds the vectors."""
+    import polars as pl
+
+    return watcher.questions().with_columns(abnormal=pl.lit(True), vector=pl.lit(None))
 
 
 def read_alarms(path: str) -> pl.DataFrame:

@@ -27,15 +27,15 @@ def command(
     cause, or start and end in time (UTC), which answer for the alarms between them. An alarm record holds all
     that is needed: the log may be gone. What was called normal is known from now on, what was called abnormal
     alarms for ever, and no later learning can undo it unseen. Answers that would make much of what is known as
-    normal alarm are refused, with figures.
+    normal alarm are refused, with figures. Without DATA and --alarms the answers are about what waits in quarantine.
 
     \b
     Example:
       jamais score watchers/app today.log --alarms alarms.jsonl
-      printf 'cause,label\\n4885602a544389cd,0\\n' > answers.csv
+      jamais questions watchers/app --alarms alarms.jsonl --out answers.csv     # fill in the column label
       jamais feedback watchers/app --alarms alarms.jsonl --labels answers.csv
     """
-    if bool(data) == bool(alarms):
+    if data and alarms:
         raise click.UsageError("give DATA or --alarms FILE, one of the two", click.get_current_context())
     update = updates.Answering(alarms, given.data(data) if data else None, labels, dry_run, given.limits(limits))
     report, version = updates.saved(folder, update, dry_run=dry_run)
