@@ -94,7 +94,8 @@ class LearnReport:
     counts: Mapping[str, int]
     checks: tuple[Check, ...] = ()
     events: tuple[str, ...] = ()
-    """What happened to what is known, a line each: clusters born, drift and what changed. `history` keeps them."""
+    """What happened to what is known, a line each: clusters born, drift and what changed. `history` keeps them, save
+    details, which begin with a blank."""
 
     def __str__(self) -> str:
         width = max([44, *map(len, self.counts), *(len(check.name) for check in self.checks)]) + 2
@@ -103,7 +104,7 @@ class LearnReport:
         if self.checks:
             lines.append(f"  {'limits':<{width}}{'measured':>10}{'at most':>10}")
         lines += [
-            f"  {check.name:<{width}}{check.value:>10.4g}{check.limit:>10.4g}  {'ok' if check.passed else 'BROKEN'}"
+            f"  {check.name:<{width}}{_figure(check.value):>10}{_figure(check.limit):>10}  {_judged(check)}"
             for check in self.checks
         ]
         lines += [f"  {event}" for event in self.events]
@@ -125,6 +126,15 @@ class LearnReport:
         if not all(check.setting and math.isfinite(check.value) for check in broken):
             return {}
         return {check.setting: _rounded_up(self.figures[check.setting]) for check in broken}
+
+
+def _figure(value: float) -> str:
+    """Write 0.002183, 0.95, 300 and 10,000 as people do."""
+    return f"{value:,.0f}" if math.isfinite(value) and abs(value) >= 1000 else f"{value:.4g}"
+
+
+def _judged(check: Check) -> str:
+    return "ok" if check.passed else "BROKEN"
 
 
 def _rounded_up(value: float) -> float:

@@ -249,7 +249,7 @@ class Watcher:
         recipe.settings = self._recipe.settings  # other limits were for this update only
         self._recipe = recipe
         worst = {name: max(value, self._metrics.get(name, value)) for name, value in report.figures.items()}
-        self.note("; ".join([reason, *report.events]), worst)
+        self.note("; ".join([reason, *(event for event in report.events if not event.startswith(" "))]), worst)
         return report
 
     def _stored(self) -> VersionStore:

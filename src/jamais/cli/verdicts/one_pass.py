@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -22,6 +22,9 @@ class Pass:
     def __init__(self, watcher: Watcher, data: Any, listener: Listener) -> None:
         self._recipe, self._listener = watcher.recipe, listener
         self._reader = watcher.recipe.batches(data)
+        # Kinds whose rows have no order in time cannot drift.
+        drifting: Callable[[], Any] | None = getattr(self._recipe, "drifting", None)
+        self._drifting = drifting() if drifting is not None else None
         self.n_rows = 0
 
     def __iter__(self) -> Iterator[pl.DataFrame]:
@@ -29,6 +32,8 @@ class Pass:
 
         for frame in scored(self._recipe, self._reader, self._listener):
             self.n_rows += len(frame)
+            if self._drifting is not None:
+                self._drifting.push(frame)
             yield frame
         if not self.n_rows:
             yield self._recipe.scorer().empty()
@@ -38,5 +43,14 @@ class Pass:
         odd = told.oddities(self._reader.counts)
         news = [sentence for sentence in self._reader.said if sentence not in self._recipe.said]
         nothing = [f"nothing was read from {', '.join(self._reader.files)}"] if not self.n_rows else []
-        for sentence in [*nothing, *([f"survived: {odd}"] if odd else []), *news]:
+        for sentence in [*nothing, *([f"survived: {odd}"] if odd else []), *news, *self._drift()]:
             click.echo(f"jamais: {told.plain(sentence)}", err=True)
+
+    def _drift(self) -> list[str]:
+        """Say in one sentence that normal has moved, if it has, and what to do."""
+        report = self._drifting.report() if self._drifting is not None else None
+        if report is None or not report.drifted:
+            return []
+        most = [change for change in report.changes if not change.startswith(" ")][:1]
+        moved = str(report).splitlines()[0]
+        return ["; ".join([moved, *most, "jamais learn takes in what you vouch for"])]

@@ -65,8 +65,11 @@ class Drifting:
         unseen = [self._seen[item] for item in self.unseen]
         unseen.sort(key=lambda seen: (-seen.rows, seen.first))
         rows = sum(seen.rows for seen in unseen)
-        told = [f"new: {len(unseen):,} templates in {rows:,} rows ({rows / self.test.rows:.0%})"] if unseen else []
-        told += [f"  in {seen.rows:,} rows since row {seen.first:,}: {_cut(seen.text)}" for seen in unseen[:NAMED]]
+        share = rows / max(self.test.rows, 1)
+        told = [f"new: {_number(len(unseen), 'template')} in {_number(rows, 'row')} ({share:.0%})"] if unseen else []
+        told += [
+            f"  in {_number(seen.rows, 'row')} since row {seen.first:,}: {_cut(seen.text)}" for seen in unseen[:NAMED]
+        ]
         return told + (self._shifted() if self._by_line else [])
 
     def _shifted(self) -> list[str]:
@@ -108,6 +111,10 @@ def drift_in(recipe: LogRecipe, verdicts: pl.DataFrame) -> DriftReport:
     drifting = Drifting(recipe)
     drifting.push(ordered)
     return drifting.report()
+
+
+def _number(n: int, thing: str) -> str:
+    return f"{n:,} {thing}" if n == 1 else f"{n:,} {thing}s"
 
 
 def _cut(text: str) -> str:

@@ -51,5 +51,8 @@ class Before:
         return int(self.abnormal.sum())
 
     def events(self) -> tuple[str, ...]:
-        """Tell, in a line each, that normal has moved, and what is new."""
-        return tuple(str(self.drifting.report()).splitlines()) if self.drifting.test.drifted else ()
+        """Tell, in a line each, that normal has moved, and what is new: that it has, and how much, before details."""
+        if not self.drifting.test.drifted:
+            return ()
+        moved, *changes = str(self.drifting.report()).splitlines()
+        return (moved, *(change.removeprefix("  ") if change.startswith("  new: ") else change for change in changes))
