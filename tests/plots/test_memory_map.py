@@ -77,6 +77,18 @@ def test_a_cluster_that_left_is_told_and_is_no_changed_label() -> None:
     assert "1 gone (4)" in headline(seen)
 
 
+def test_losing_its_cluster_changes_a_label_and_finding_one_does_not() -> None:
+    before = memory(60, 5, 6)
+    before.labels[1] = -1
+    after = MemoryRows(before.rows, before.labels.copy(), before.kinds)
+    after.labels[[0, 1]] = [-1, 2]
+    seen = scene(before, after)
+    assert (seen.n_shared, seen.n_moved) == (59, 1)
+    assert np.flatnonzero(seen.after.moved).tolist() == [0]
+    assert not seen.after.new.any()
+    assert colour(-1) not in {colour(label) for label in range(20)}
+
+
 def test_rows_without_clusters_are_told_as_learned() -> None:
     before = memory(20, 5, 1, texts=True)
     seen = scene(before, grown(before, 3, 0))

@@ -101,8 +101,8 @@ def _draw_rows(axes: Any, panel: Panel, seen: Scene, born: tuple[int, ...], mark
         style = {"marker": marker(label), "color": colour(label)}
         if old.any():
             mark = axes.scatter(x[old], y[old], s=size, linewidths=0, alpha=0.6, zorder=3, **style)
-            if not seen.clustered:
-                marks["known before"] = mark
+            if not seen.clustered or label < 0:
+                marks["known, of no cluster" if seen.clustered else "known before"] = mark
         if fresh.any():
             style |= {} if seen.clustered else {"color": NEW}
             ring = {"edgecolors": "black", "linewidths": 0.9, "zorder": 4}

@@ -14,6 +14,7 @@ from jamais.types import Bools, Floats, Ints, MemoryRows, Vectors
 KINDS = ("waiting", "normal", "abnormal")  # in the order in which they are drawn
 MOST_ROWS = 3_000
 """Rows drawn of one memory; beyond, small clusters are drawn whole and large ones give a sample."""
+_ABSENT = -2
 _BLOCK = 4_096
 _MOST_FITTED = 20_000  # rows that the axes are computed from; a sample of more would not turn them
 
@@ -32,7 +33,7 @@ class Panel:
     moved: Bools
     """[m] the very same row had another label in the look before."""
     was: Ints
-    """[m] the label before, -1 for none."""
+    """[m] the label before, below 0 for none."""
     n_rows: int
     sizes: dict[int, int]
     """Normal rows of each cluster, all of them, in order of its id."""
@@ -48,9 +49,9 @@ class Scene(NamedTuple):
     born: tuple[int, ...]
     gone: tuple[int, ...]
     n_shared: int
-    """Distinct labelled rows that both looks hold."""
+    """Distinct rows that both looks hold and that had a cluster before."""
     n_moved: int
-    """Those of them whose label is another one."""
+    """Those of them whose label is another one, or none."""
     spread: float
     """Share of the rows' spread that the two axes show."""
 
@@ -70,7 +71,7 @@ def scene(before: MemoryRows, after: MemoryRows, most_rows: int = MOST_ROWS) -> 
     keys = _keys(before.rows), _keys(after.rows)
     plane = _Plane(np.concatenate([look.rows for look in looks]), np.concatenate(keys), _normal(before, after))
     old, new = (_labels_of(look, key) for look, key in ((before, keys[0]), (after, keys[1])))
-    shared = old.keys() & new.keys()
+    shared = {key for key, label in old.items() if label >= 0 and key in new}
     panels = [
         _panel(look, key, plane, other, is_after, most_rows)
         for look, key, other, is_after in ((before, keys[0], new, False), (after, keys[1], old, True))
@@ -124,9 +125,10 @@ def _principal(centred: Floats) -> tuple[Floats, Floats]:
 def _panel(look: MemoryRows, keys: Ints, plane: _Plane, other: dict[int, int], is_after: bool, most_rows: int) -> Panel:
     kinds = np.array(look.kinds, dtype=str)
     labels = np.asarray(look.labels, dtype=np.int64)
-    labelled = (kinds == "normal") & (labels >= 0)
-    there = np.array([other.get(key, -1) for key in keys.tolist()], dtype=np.int64)
-    moved = labelled & (there >= 0) & (there != labels) & is_after
+    normal = kinds == "normal"
+    labelled = normal & (labels >= 0)
+    there = np.array([other.get(key, _ABSENT) for key in keys.tolist()], dtype=np.int64)
+    moved = normal & (there >= 0) & (there != labels) & is_after
     drawn = _drawn(kinds, labels, keys, moved, most_rows)
     places = plane(look.rows)
     ids = [int(label) for label in np.unique(labels[labelled])]
@@ -136,7 +138,7 @@ def _panel(look: MemoryRows, keys: Ints, plane: _Plane, other: dict[int, int], i
         labels=labels[drawn],
         kinds=tuple(kinds[drawn].tolist()),
         texts=tuple(look.texts[i] for i in drawn.tolist()) if look.texts else (),
-        new=((kinds == "normal") & (there < 0) & is_after)[drawn],
+        new=(normal & (there == _ABSENT) & is_after)[drawn],
         moved=moved[drawn],
         was=there[drawn],
         n_rows=len(labels),
@@ -162,10 +164,10 @@ def _drawn(kinds: NDArray[np.str_], labels: Ints, keys: Ints, moved: Bools, most
 
 
 def _labels_of(look: MemoryRows, keys: Ints) -> dict[int, int]:
-    """Give the label of each labelled normal row by its key; of equal rows the first one's."""
+    """Give the label of each normal row by its key; of equal rows the first one's."""
     labels: dict[int, int] = {}
     for key, label, kind in zip(keys.tolist(), np.asarray(look.labels).tolist(), look.kinds, strict=True):
-        if kind == "normal" and label >= 0:
+        if kind == "normal":
             labels.setdefault(key, label)
     return labels
 

@@ -11,16 +11,17 @@ _COLOURS = (
 _MARKERS = ("o", "s", "^", "D", "P")
 NEW = "#E69F00"
 RED = "#D00000"
+GREY = "#9A9A9A"
 
 
 def colour(label: int) -> str:
-    """Give the colour of a cluster: its id alone decides it, so it never changes."""
-    return _COLOURS[label % len(_COLOURS)]
+    """Give the colour of a cluster: its id alone decides it, so it never changes; grey for none."""
+    return GREY if label < 0 else _COLOURS[label % len(_COLOURS)]
 
 
 def marker(label: int) -> str:
     """Give the shape of a cluster's rows: clusters that share a colour differ in it."""
-    return _MARKERS[label // len(_COLOURS) % len(_MARKERS)]
+    return _MARKERS[max(label, 0) // len(_COLOURS) % len(_MARKERS)]
 
 
 def headline(seen: Scene) -> str:
