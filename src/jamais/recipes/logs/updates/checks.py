@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
 MOST_COMPARED = 2_000
 """New templates that are compared with confirmed abnormal ones, the most frequent: some ten seconds of encoding."""
+_WHY = re.compile(r"(?:never seen|confirmed abnormal before|rare: in [\d,]+ of [\d,]+ before): (.*?)(?:; |$)", re.S)
 
 
 def checks_of_data(
@@ -79,7 +81,7 @@ def _answered(recipe: LogRecipe, items: list[str]) -> Floats:
 
 def _like_abnormal(old: LogRecipe, new: LogRecipe, events: Ints, counts: Ints) -> tuple[Check, ...]:
     """Measure the share of records with a new template that says nearly what a confirmed abnormal one said."""
-    texts = [answer.text for answer in old.confirmed.answers.values() if answer.abnormal]
+    texts = [_bare(answer.text) for answer in old.confirmed.answers.values() if answer.abnormal]
     known, n_old = old.confirmed.answers, len(old.parser)
     chosen = np.array([event >= n_old and new.parser.ids[event] not in known for event in events.tolist()], dtype=bool)
     events, counts = events[chosen], counts[chosen]
@@ -94,6 +96,12 @@ def _like_abnormal(old: LogRecipe, new: LogRecipe, events: Ints, counts: Ints) -
     to_normal = old.meaning.novelty.nearest(vectors, 1)[0][:, 0]
     to_abnormal = Novelty(bad).nearest(vectors, 1)[0][:, 0]
     return (guard.like_abnormal(to_normal, to_abnormal, old.settings.guard, counts, _reach(old)),)
+
+
+def _bare(told: str) -> str:
+    """Give the text of a template without the words that say why it alarmed, which an answer keeps with it."""
+    found = _WHY.search(told)
+    return found[1] if found else told
 
 
 def _reach(recipe: LogRecipe) -> float:
