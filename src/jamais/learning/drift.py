@@ -35,17 +35,17 @@ class DriftSettings:
     """When it is said that normal has moved."""
 
     quantile: float = 0.95
-    """Quantile of the calibration beyond which a row is far out. 0.95: known well from a hundred rows, and a change
-    that shows in one row of five is noticed within some fifty."""
-    rows_between_false_alarms: int = 1_000_000
-    """Rows in which chance alone says so once, on average. A word on the screen a week is too many; each factor of ten
-    delays by some ten rows."""
+    """Quantile of the calibration beyond which a row is far out. 0.95: known well from a few hundred rows, and a
+    change that shows in one row of five is noticed within some fifty."""
+    rows_between_false_alarms: int = 100_000
+    """Rows in which chance alone says so once, on average, at most. Each factor of ten delays by some fifteen rows
+    where one row in five is new."""
 
     def __post_init__(self) -> None:
         if not 0.5 <= self.quantile < 1:
             raise ValueError("the quantile is a share from 0.5 to below 1, for example 0.95")
         if self.rows_between_false_alarms < 100:
-            raise ValueError("rows between false alarms are 100 or more, for example 1000000")
+            raise ValueError("rows between false alarms are 100 or more, for example 100000")
 
 
 class ExceedanceTest:
