@@ -1,7 +1,7 @@
 """Which cluster is a row of, and has a new cluster come, without moving what is known?
 
-Exemplars of each cluster decide, not parameters: new clusters are grown from recent rows that no known cluster
-explains, and may take only so many rows of the old ones as the budget for label shift allows, which is calibrated
+Exemplars of each cluster decide, not parameters. New clusters grow from recent rows that the known ones do not
+explain, and may take only so many rows of known clusters as the budget for label shift allows, which is measured
 on held-out rows.
 """
 
@@ -12,65 +12,74 @@ from typing import Any
 import numpy as np
 
 from jamais.errors import CorruptStateError, InputError, NotReadyError, SettingsError
-from jamais.memory.clusters.births import groups_among
-from jamais.memory.clusters.layers import Layer, Near
+from jamais.memory.clusters.budget import bar_for
+from jamais.memory.clusters.growing import Growing
+from jamais.memory.clusters.held import Held
+from jamais.memory.clusters.known import Known, Labelled
+from jamais.memory.clusters.layers import Layer
 from jamais.memory.clusters.reports import NONE, Assignment, ClusterEvent, Growth
 from jamais.memory.clusters.roster import Roster
 from jamais.memory.incoming import checked_rows, checked_whole
-from jamais.types import Bools, Ints, StateTree, Vectors
+from jamais.types import Ints, StateTree, Vectors
 
-_SETTINGS = ("exemplars", "shift_budget", "smallest", "recent", "n_neighbors", "seed")
+MOST_HELD = 4_000
+"""Rows held out: with them .1 % is four rows."""
+_HELD_SHARE = 3  # one row in so many of the first ones is held out
 
 
 class ClusterMemory:
     """Remember clusters by exemplars, and learn new ones.
 
-    - `exemplars`: rows kept of each cluster. `recent`: rows kept of those that came last, in which clusters are born.
-    - `shift_budget`: share of rows that all updates together may move from one cluster to a newer one.
-    - `smallest`: rows that make a cluster (default: 2 % of the recent rows, at least 8).
-    - `n_neighbors`: exemplars asked about each row.
+    - `exemplars`: rows kept of each cluster. 200 were enough in all sets tried; more cost time.
+    - `shift_budget`: share of rows that all updates together may move from a cluster to one born later; one update
+      uses up to two thirds of what is left.
+    - `smallest`: rows that make a cluster; by default a quarter of what a known cluster has among the recent rows,
+      at least 8.
+    - `recent`: rows kept of those that came last. In them clusters are born.
+    - `n_neighbors`: exemplars that vote on a row.
+    - `far_share`: share of known rows that are as far from all exemplars as a row of no cluster (-1).
+
+    A row that is an exemplar bit for bit keeps its label for ever. Work is exact and does not depend on the batch.
     """
 
     def __init__(
         self,
         exemplars: int = 200,
-        shift_budget: float = 0.003,
+        shift_budget: float = 0.0045,
         smallest: int | None = None,
         recent: int = 5_000,
         n_neighbors: int = 5,
         seed: int = 0,
+        *,
+        far_share: float = 0.0005,
     ) -> None:
-        if min(exemplars, recent, n_neighbors) < 1 or (smallest is not None and smallest < 2):
-            raise SettingsError("a cluster memory wants exemplars, recent, n_neighbors >= 1 and smallest >= 2")
-        if not 0.0 <= shift_budget < 1.0:
-            raise SettingsError(f"a cluster memory wants 0 <= shift_budget < 1, got {shift_budget}")
+        if min(exemplars, recent, n_neighbors) < 1 or (smallest is not None and smallest < 2) or seed < 0:
+            raise SettingsError("ClusterMemory wants exemplars, recent, n_neighbors >= 1, smallest >= 2, seed >= 0")
+        if not (0.0 <= shift_budget < 1.0 and 0.0 <= far_share < 1.0):
+            raise SettingsError(f"ClusterMemory wants shares in [0, 1), got {shift_budget} and {far_share}")
         self.exemplars = int(exemplars)
         self.shift_budget = float(shift_budget)
         self.smallest = None if smallest is None else int(smallest)
         self.recent = int(recent)
         self.n_neighbors = int(n_neighbors)
         self.seed = int(seed)
-        self.n_seen = 0
-        self._layers: tuple[Layer, ...] = ()
-        self._roster = Roster(np.empty(0, dtype=np.int64))
-        self._held: Vectors = np.empty((0, 0), dtype=np.float32)
-        self._held_told: Ints = np.empty(0, dtype=np.int64)
-        self._held_labels: Ints = np.empty(0, dtype=np.int64)
-        self._recent: Vectors = np.empty((0, 0), dtype=np.float32)
-        self._recent_told: Ints = np.empty(0, dtype=np.int64)
-        self._far = np.inf
-        self._novel = np.inf
-        self._pending = 0
+        self.far_share = float(far_share)
+        self._inside: Growing | None = None
 
     @property
     def width(self) -> int | None:
         """Width of the rows; None before `begin`."""
-        return self._layers[0].rows.shape[1] if self._layers else None
+        return None if self._inside is None else self._inside.known.exemplars.shape[1]
+
+    @property
+    def n_seen(self) -> int:
+        """Rows learned so far."""
+        return 0 if self._inside is None else self._inside.n_seen
 
     @property
     def ids(self) -> Ints:
         """Ids of the clusters that live, rising."""
-        return self._roster.living
+        return np.empty(0, dtype=np.int64) if self._inside is None else self._inside.roster.living
 
     @property
     def n_clusters(self) -> int:
@@ -79,78 +88,94 @@ class ClusterMemory:
     @property
     def sizes(self) -> dict[int, int]:
         """How many rows each living cluster has got."""
-        return self._roster.sizes_now()
+        return {} if self._inside is None else self._inside.roster.sizes_now()
 
     @property
     def events(self) -> tuple[ClusterEvent, ...]:
-        """What happened to clusters, the last 1,000 events."""
-        return self._roster.events
+        """What happened to clusters: the last 1,000 events."""
+        return () if self._inside is None else self._inside.roster.events
 
     @property
     def pending(self) -> int:
         """Recent rows that look new and belong to no cluster yet."""
-        return self._pending
+        return 0 if self._inside is None else self._inside.pending()
 
     @property
     def rows(self) -> Vectors:
-        """All exemplars [m, width], in order of their ids."""
-        self._ready()
-        return np.concatenate([layer.rows for layer in self._layers])
+        """All exemplars [m, width]; the id of an exemplar is its place."""
+        return self._ready().known.exemplars
 
     @property
     def labels(self) -> Ints:
-        """The cluster [m] of each exemplar."""
-        self._ready()
-        return self._roster.now(np.concatenate([layer.clusters for layer in self._layers]))
+        """The cluster [m] of each exemplar, -1 where it was retired."""
+        inside = self._ready()
+        return inside.roster.now(inside.known.clusters)
+
+    @property
+    def held_out(self) -> Vectors:
+        """Known rows [h, width] on which label shift is measured."""
+        return self._ready().held.rows
+
+    @property
+    def ram_bytes(self) -> int:
+        """Bytes held for rows."""
+        if self._inside is None:
+            return 0
+        return int(sum(one.nbytes for one in (self.rows, self.held_out, self._inside.recent)))
 
     def begin(self, rows: Any, labels: Any) -> None:
         """Learn the first clusters from `rows` [n, width] with `labels` [n] >= 0, forgetting all before."""
         given = checked_rows(rows, None, "the cluster memory")
         told = checked_whole(labels, len(given), "labels of the first clusters")
-        if len(given) < 2 or (told < 0).any():
-            raise InputError(f"the first clusters want two rows and labels >= 0, got {len(given)} rows: add some")
+        if not len(given) or (told < 0).any():
+            raise InputError(f"the first clusters want rows with labels >= 0, got {len(given)} rows: label them")
         order = np.random.default_rng(self.seed).permutation(len(given))
-        held = order[: min(len(given) // 3, 4_000)]
+        held = order[: min(len(given) // _HELD_SHARE, MOST_HELD)]
         kept = _first_of_each(told, order[len(held) :], self.exemplars)
-        self._layers = (Layer(given[kept], told[kept], np.arange(len(kept)), 0.0),)
-        self._roster = Roster(np.unique(told))
-        self._roster.count(told)
-        self._held, self._held_told, self._held_labels = given[held], told[held], told[held]
-        self._recent, self._recent_told = given[:0], told[:0]
-        self.n_seen, self._pending = len(given), 0
-        distances = self._layers[0].near(self._held, self.n_neighbors).mean
-        self._novel = float(np.quantile(distances, 0.95))
-        self._far = float(distances.max() * 1.2)
-        self._held_labels = self._labels(self._held, told[held])[0]
+        layer = Layer(given[kept], told[kept], np.arange(len(kept)), 0.0)
+        roster = Roster(np.unique(told))
+        roster.count(told)
+        known = Known((layer,), np.inf)
+        if len(held):
+            distances = known.label(given[held], None, self.n_neighbors).near.mean(self.n_neighbors)
+            middle = max(float(np.median(distances)), 1e-30)
+            beyond = bar_for(np.log(np.maximum(distances, 1e-30) / middle), self.far_share)
+            known = Known((layer,), middle * float(np.exp(min(beyond, 50.0))))
+        first = known.label(given[held], told[held], self.n_neighbors).labels
+        self._inside = Growing(known, roster, Held.of(given[held], told[held], first), len(given))
 
     def assign(self, rows: Any, told: Any = None) -> Assignment:
-        """Say which cluster each of `rows` [n, width] is of; `told` [n] are the labels of a frozen outer model."""
-        self._ready()
+        """Say which cluster each of `rows` [n, width] is of; changes nothing.
+
+        `told` [n] are the labels that a frozen outer model gives; they stand for the first clusters. Without them the
+        nearest exemplars vote.
+        """
+        inside = self._ready()
         given = checked_rows(rows, self.width, "the cluster memory")
-        labels, near = self._labels(given, self._told(told, len(given)))
-        return Assignment(labels, near.mean, near.ids, near.distances)
+        found = self._label(inside, given, self._told(told, len(given)))
+        distances, k = found.near.distances, self.n_neighbors
+        nearest = np.ascontiguousarray(found.near.ids[:, :k])
+        return Assignment(found.labels, found.near.mean(k), nearest, np.ascontiguousarray(distances[:, :k]))
 
     def learn(self, rows: Any, told: Any = None) -> Growth:
         """Let `rows` [n, width] in, and perhaps give birth to clusters; nothing is changed if that fails."""
-        self._ready()
+        inside = self._ready()
         given = checked_rows(rows, self.width, "the cluster memory")
         outer = self._told(told, len(given))
-        staged = self.copy()
-        n_events = len(staged.events)
-        before = staged._held_labels
+        staged = inside.copy()
         for start in range(0, len(given), self.recent):
             part = slice(start, start + self.recent)
-            staged._take_in(given[part], None if outer is None else outer[part])
-        self.__dict__.update(staged.__dict__)
-        n = max(1, len(before))
+            staged.take_in(given[part], None if outer is None else outer[part], self)
+        self._inside = staged
+        before, n = staged.roster.now(inside.held.labels), len(inside.held.rows)
         return Growth(
-            len(given),
-            self.events[n_events:],
-            float((before != self._held_labels[: len(before)]).sum() / n),
-            0.0,
-            len(before),
-            self.pending,
-            self.sizes,
+            rows=len(given),
+            events=staged.roster.since(inside.roster),
+            shift=float((before != staged.held.labels[:n]).mean()) if n else 0.0,
+            total_shift=staged.total_shift(),
+            held_out=n,
+            pending=staged.pending(),
+            sizes=staged.roster.sizes_now(),
         )
 
     def retire(self, cluster: int) -> None:
@@ -164,116 +189,59 @@ class ClusterMemory:
     def copy(self) -> ClusterMemory:
         """Return a memory that goes on by itself."""
         made = ClusterMemory(**self.settings())
-        made.__dict__.update(self.__dict__)
-        made._roster = self._roster.copy()
+        made._inside = None if self._inside is None else self._inside.copy()
         return made
 
     def settings(self) -> dict[str, Any]:
-        return {name: getattr(self, name) for name in _SETTINGS}
+        names = ("exemplars", "shift_budget", "smallest", "recent", "n_neighbors", "seed", "far_share")
+        return {name: getattr(self, name) for name in names}
 
     def state_dict(self) -> StateTree:
         """Return all that is needed to go on exactly."""
-        arrays = ("held", "held_told", "held_labels", "recent", "recent_told")
-        return {
-            "settings": self.settings(),
-            "n_seen": self.n_seen,
-            "pending": self._pending,
-            "far": None if np.isinf(self._far) else self._far,
-            "novel": None if np.isinf(self._novel) else self._novel,
-            "layers": {str(i): layer.state_dict() for i, layer in enumerate(self._layers)},
-            "roster": self._roster.state_dict(),
-            **{name: getattr(self, f"_{name}") for name in arrays},
-        }
+        return {"settings": self.settings(), "inside": None if self._inside is None else self._inside.state_dict()}
 
     def load_state_dict(self, tree: StateTree) -> None:
         """Become the memory of a state; raise `CorruptStateError` and change nothing."""
         try:
             loaded = ClusterMemory(**tree["settings"])
-            loaded.n_seen, loaded._pending = int(tree["n_seen"]), int(tree["pending"])
-            loaded._far = np.inf if tree["far"] is None else float(tree["far"])
-            loaded._novel = np.inf if tree["novel"] is None else float(tree["novel"])
-            loaded._layers = tuple(Layer.from_state(tree["layers"][str(i)]) for i in range(len(tree["layers"])))
-            loaded._roster = Roster.from_state(tree["roster"])
-            for name in ("held", "held_told", "held_labels", "recent", "recent_told"):
-                setattr(loaded, f"_{name}", np.array(tree[name], order="C"))
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            loaded._inside = None if tree["inside"] is None else Growing.from_state(tree["inside"])
+        except CorruptStateError:
+            raise
+        except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
             raise CorruptStateError(f"not the state of a cluster memory ({error!r}): load another version") from None
         self.__dict__.update(loaded.__dict__)
 
-    def _ready(self) -> None:
-        if not self._layers:
+    def _ready(self) -> Growing:
+        if self._inside is None:
             raise NotReadyError("a cluster memory wants its first clusters: call begin(rows, labels)")
+        return self._inside
 
     def _told(self, told: Any, n: int) -> Ints | None:
-        return None if told is None else checked_whole(told, n, "labels told by an outer model")
+        if told is None:
+            return None
+        labels = checked_whole(told, n, "labels told by an outer model")
+        inside = self._ready()
+        born = np.setdiff1d(labels[labels >= 0], inside.first_ids)
+        if np.isin(born, inside.roster.ids).any():
+            raise InputError(f"clusters {born[:5].tolist()} were born here: an outer model tells first clusters only")
+        return labels
 
-    def _labels(self, rows: Vectors, told: Ints | None) -> tuple[Ints, Near]:
-        first = self._layers[0].near(rows, self.n_neighbors)
-        labels = np.where(first.mean > self._far, NONE, first.vote() if told is None else told)
-        known = first
-        exact: list[tuple[Bools, Ints]] = [(first.distances[:, 0] == 0.0, first.clusters[:, 0])]
-        for layer in self._layers[1:]:
-            near = layer.near(rows, self.n_neighbors)
-            taken = known.mean > layer.bar * near.mean
-            labels = np.where(taken, near.vote(), labels)
-            exact.append((near.distances[:, 0] == 0.0, near.clusters[:, 0]))
-            known = known.joined(near, self.n_neighbors)
-        for same, clusters in reversed(exact):
-            labels = np.where(same, clusters, labels)
-        return self._roster.now(labels), known
-
-    def _take_in(self, rows: Vectors, told: Ints | None) -> None:
-        labels, _ = self._labels(rows, told)
-        self._roster.count(labels)
-        self.n_seen += len(rows)
-        outer = labels if told is None else told
-        self._recent = np.concatenate([self._recent, rows])[-self.recent :]
-        self._recent_told = np.concatenate([self._recent_told, outer])[-self.recent :]
-        self._bear()
-
-    def _bear(self) -> None:
-        known = self._labels(self._recent, self._recent_told)[1].mean
-        waiting = np.flatnonzero(known > self._novel)
-        smallest = self.smallest or max(8, len(self._recent) // 50)
-        self._pending = len(waiting)
-        if len(waiting) < max(smallest, 0.1 * len(self._recent)):
-            return
-        groups = groups_among(self._recent[waiting], smallest)
-        if not groups:
-            return
-        places = np.concatenate([waiting[group[: self.exemplars]] for group in groups])
-        new = self._roster.next_id + np.repeat(np.arange(len(groups)), [min(len(g), self.exemplars) for g in groups])
-        first_id = int(self._layers[-1].ids[-1]) + 1
-        layer = Layer(self._recent[places], new, np.arange(first_id, first_id + len(places)), 0.0)
-        layer.bar = self._bar(layer)
-        self._layers = (*self._layers, layer)
-        self._roster.admit(np.unique(new))
-        labels, _ = self._labels(self._recent, self._recent_told)
-        for cluster in np.unique(new).tolist():
-            n = int((labels == cluster).sum())
-            self._roster.sizes[self._roster.ids == cluster] += n
-            self._roster.log(ClusterEvent("born", (cluster,), n, self.n_seen))
-        self._held_labels = self._labels(self._held, self._held_told)[0]
-        self._pending -= int(np.isin(np.flatnonzero(labels >= new[0]), waiting).sum())
-
-    def _bar(self, layer: Layer) -> float:
-        known = self._labels(self._held, self._held_told)[1].mean
-        ratios = known / np.maximum(layer.near(self._held, self.n_neighbors).mean, 1e-30)
-        n_may_move = int(self.shift_budget * len(ratios))
-        return float(max(1.0, np.sort(ratios)[::-1][n_may_move]))
+    def _label(self, inside: Growing, rows: Vectors, told: Ints | None) -> Labelled:
+        found = inside.known.label(rows, told, self.n_neighbors)
+        return found._replace(labels=inside.roster.now(found.labels))
 
     def _end(self, kind: str, cluster: int, into: int) -> None:
-        self._ready()
-        n = self._roster.copy().end(cluster, into)
-        self._roster.end(cluster, into)
-        involved = (cluster,) if into == NONE else (cluster, into)
-        self._roster.log(ClusterEvent(kind, involved, n, self.n_seen))
-        self._held_labels = self._roster.now(self._held_labels)
+        staged = self._ready().copy()
+        n = staged.roster.end(cluster, into)
+        staged.roster.log(ClusterEvent(kind, (cluster,) if into == NONE else (cluster, into), n, staged.n_seen))
+        staged.held = staged.held._replace(
+            first=staged.roster.now(staged.held.first), labels=staged.roster.now(staged.held.labels)
+        )
+        self._inside = staged
 
 
 def _first_of_each(labels: Ints, order: Ints, most: int) -> Ints:
     """Return of `order` the places [m] that come among the first `most` of their label."""
     by_label = order[np.argsort(labels[order], kind="stable")]
-    sorted_labels = labels[by_label]
-    start = np.searchsorted(sorted_labels, sorted_labels, side="left")
-    return by_label[np.arange(len(by_label)) - start < most]
+    of = labels[by_label]
+    return by_label[np.arange(len(by_label)) - np.searchsorted(of, of) < most]

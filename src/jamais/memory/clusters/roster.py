@@ -24,11 +24,12 @@ class Roster:
         self.becomes = ids.copy()
         self.events: tuple[ClusterEvent, ...] = ()
         self.next_id = int(ids.max(initial=-1)) + 1
+        self.n_events = 0
 
     def copy(self) -> Roster:
         made = Roster(self.ids)
         made.sizes, made.becomes = self.sizes.copy(), self.becomes.copy()
-        made.events, made.next_id = self.events, self.next_id
+        made.events, made.next_id, made.n_events = self.events, self.next_id, self.n_events
         return made
 
     @property
@@ -72,6 +73,12 @@ class Roster:
 
     def log(self, event: ClusterEvent) -> None:
         self.events = (*self.events, event)[-MOST_EVENTS:]
+        self.n_events += 1
+
+    def since(self, earlier: Roster) -> tuple[ClusterEvent, ...]:
+        """Return what happened after `earlier` was copied, as far as the log still has it."""
+        n = self.n_events - earlier.n_events
+        return self.events[-n:] if n else ()
 
     def sizes_now(self) -> dict[int, int]:
         alive = self.becomes == self.ids
@@ -84,6 +91,7 @@ class Roster:
             "sizes": self.sizes,
             "becomes": self.becomes,
             "next_id": self.next_id,
+            "n_events": self.n_events,
             "events": events,
         }
 
@@ -103,6 +111,7 @@ class Roster:
             raise CorruptStateError("ids, sizes and becomes of a roster do not fit together: load another version")
         made = cls(ids.copy())
         made.sizes, made.becomes, made.next_id = sizes.copy(), becomes.copy(), int(tree["next_id"])
+        made.n_events = int(tree["n_events"])
         made.events = tuple(
             ClusterEvent(str(e["kind"]), tuple(int(c) for c in e["clusters"]), int(e["rows"]), int(e["when"]))
             for e in tree["events"]
