@@ -45,8 +45,8 @@ def fill_in(path: Path, *answers: str) -> list[dict[str, str]]:
 
 def test_a_file_of_answers_is_a_labels_file_with_nothing_answered(tmp_path: Path) -> None:
     path = tmp_path / "answers.csv"
-    asking.write_down(questions('line 1 never seen: a, "b"\nc', "x"), str(path))
-    assert path.read_text().splitlines()[0] == "label,cause,alarms,settles,belief,why"
+    asking.write_down(questions('line 1 never seen: a, "b"\nc', "x"), "cause", str(path))
+    assert path.read_text().splitlines()[0] == "label,cause,about,alarms,settles,belief,why"
     labels = Labels.read(str(path))
     frame = pl.DataFrame({"cause": [f"{i:016x}" for i in (1, 0, 1)]})
     assert labels.of(frame).to_list() == [None, None, None]
@@ -57,7 +57,7 @@ def test_a_file_of_answers_is_a_labels_file_with_nothing_answered(tmp_path: Path
 def test_text_of_a_log_is_no_formula_and_moves_no_cursor(tmp_path: Path) -> None:
     path = tmp_path / "answers.csv"
     nasty = ["=cmd|' /C calc'!A0", "+1", "-1", "@SUM(1)", "\x1b[2J gone", "plain"]
-    asking.write_down(questions(*nasty), str(path))
+    asking.write_down(questions(*nasty), "cause", str(path))
     with path.open(newline="") as file:
         whys = [row["why"] for row in csv.DictReader(file)]
     assert whys == ["'=cmd|' /C calc'!A0", "'+1", "'-1", "'@SUM(1)", "\\x1b[2J gone", "plain"]
@@ -66,19 +66,19 @@ def test_text_of_a_log_is_no_formula_and_moves_no_cursor(tmp_path: Path) -> None
 
 def test_answers_that_somebody_gave_are_never_lost(tmp_path: Path) -> None:
     path = tmp_path / "answers.csv"
-    asking.write_down(questions("a", "b"), str(path))
-    asking.write_down(questions("c"), str(path))  # nobody has answered: newer questions may take the place
+    asking.write_down(questions("a", "b"), "cause", str(path))
+    asking.write_down(questions("c"), "cause", str(path))  # nobody has answered: newer questions may take the place
     fill_in(path, " 0 ")
     kept = path.read_bytes()
     with pytest.raises(InputError, match=r"holds 1 answer: .*feedback"):
-        asking.write_down(questions("d"), str(path))
+        asking.write_down(questions("d"), "cause", str(path))
     other = tmp_path / "table.csv"
     other.write_text("cause,label\nx,1\n")
     with pytest.raises(InputError, match="something else than questions"):
-        asking.write_down(questions("d"), str(other))
+        asking.write_down(questions("d"), "cause", str(other))
     (tmp_path / "binary").write_bytes(b"\xff\x00\x01")
     with pytest.raises(InputError, match="something else than questions"):
-        asking.write_down(questions("d"), str(tmp_path / "binary"))
+        asking.write_down(questions("d"), "cause", str(tmp_path / "binary"))
     assert path.read_bytes() == kept
     assert other.read_text() == "cause,label\nx,1\n"
 

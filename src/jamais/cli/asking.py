@@ -25,39 +25,43 @@ if TYPE_CHECKING:
 SHOWN = 20
 """Questions in the table, unless more are asked for: more is no list any more that somebody answers."""
 MOST_TEXT = 300
-FILLED_IN = ("label", "cause", "alarms", "settles", "belief", "why")
-"""Columns of a file of answers; `label` is empty until a person has answered."""
+_FILLED_IN = ("about", "alarms", "settles", "belief", "why")
+"""Columns of a file of answers, beside `label`, empty until a person has answered, and its key: row or cause."""
 
 
-def asked(watcher: Watcher, data: tuple[str, ...], alarms: str | None) -> pl.DataFrame:
-    """Give the questions about alarm records, about the alarms in data, or about what waits in quarantine."""
+def asked(watcher: Watcher, data: tuple[str, ...], alarms: str | None) -> tuple[pl.DataFrame, str]:
+    """Give the questions about alarm records, about data, or about what waits in quarantine, and their key.
+
+    An answer is about the very row that is shown, and says what it says of its cause. By cause are answers only
+    where no row is shown, or where its number does not name it: alarm records of several runs in one file.
+    """
     import polars as pl
 
-    if alarms:
-        return watcher.questions(read_alarms(alarms))
-    if not data:
-        return watcher.questions()
-    with ProgressBar() as progress:
-        verdicts = Pass(watcher, given.data(data), progress)
-        # Alarms only: rows may be more than fit into memory.
-        frames = [frame.filter(pl.col("abnormal")) for frame in verdicts]
-    verdicts.say_oddities()
-    return watcher.questions(pl.concat(frames))
+    if not data and not alarms:
+        return watcher.questions(), "cause"
+    records = read_alarms(alarms) if alarms else _suspicious(watcher, data)
+    questions = watcher.questions(records)
+    if "row" in records.columns and records["row"].is_unique().all():
+        return questions, "row"
+    causes = records["cause"].unique().to_list()
+    return questions.filter(pl.col("cause").is_in(causes)).unique("cause", keep="first", maintain_order=True), "cause"
 
 
-def write_down(questions: pl.DataFrame, path: str) -> None:
+def write_down(questions: pl.DataFrame, key: str, path: str) -> None:
     """Write a file of answers to be filled in; raises InputError rather than lose answers that somebody gave."""
     import polars as pl
 
     _check_free(path)
     lines = questions.with_columns(
         label=pl.lit(None, pl.String),
+        about=pl.col("cause"),
         settles=pl.col("settles").cast(pl.Float64).round(1),
         belief=pl.col("belief").cast(pl.Float64).round(3),
         why=pl.col("why").map_elements(_cell, return_dtype=pl.String),
-    ).select(FILLED_IN)
+    )
+    lines = lines.filter(pl.col(key).is_not_null())
     with opened(path) as file:
-        file.write(lines.write_csv().encode())
+        file.write(lines.select("label", key, *_FILLED_IN).write_csv().encode())
 
 
 def lines(questions: pl.DataFrame, top: int) -> Iterator[str]:
@@ -95,6 +99,20 @@ def next_step(folder: str, data: tuple[str, ...], alarms: str | None, out: str |
     return f"{first} (0 normal, 1 abnormal, empty: not answered), then: {then}"
 
 
+def _suspicious(watcher: Watcher, data: tuple[str, ...]) -> pl.DataFrame:
+    """Score data and keep what a question may be about, for the whole may not fit into memory."""
+    import polars as pl
+
+    with ProgressBar() as progress:
+        verdicts = Pass(watcher, given.data(data), progress)
+        frames = []
+        for frame in verdicts:
+            suspects = pl.col("suspects").fill_null("") != "" if "suspects" in frame.columns else pl.lit(False)
+            frames.append(frame.filter(pl.col("abnormal") | suspects))
+    verdicts.say_oddities()
+    return pl.concat(frames)
+
+
 def _check_free(path: str) -> None:
     """Raise InputError where a file lies that is more than questions nobody has answered."""
     import polars as pl
@@ -106,7 +124,7 @@ def _check_free(path: str) -> None:
         table = pl.read_csv(there, infer_schema=False)
     except (OSError, pl.exceptions.PolarsError):
         table = pl.DataFrame()
-    if set(table.columns) != set(FILLED_IN):
+    if table.columns not in (["label", key, *_FILLED_IN] for key in ("row", "cause")):
         raise InputError(f"{path} is there and holds something else than questions: give another name")
     answers = table["label"].fill_null("").str.strip_chars().ne("").sum()
     if answers:

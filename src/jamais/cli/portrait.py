@@ -1,4 +1,4 @@
-"""What does a watcher know? Read from its saved state, without any network."""
+"""What does a watcher of logs know? Read from its saved state, without any network."""
 
 from __future__ import annotations
 
@@ -17,6 +17,8 @@ SHOWN = 5
 
 def facts(tree: StateTree, version: VersionInfo) -> Facts:
     """Give what a state knows as JSON values."""
+    from jamais.recipes.logs.settings import LogSettings
+
     memory, calibration = tree["meaning"]["memory"], tree["calibration"]
     learned = {name: value if value != NO_TIME else None for name, value in tree["facts"].items()}
     answers = list(tree["confirmed"].values())
@@ -48,7 +50,7 @@ def facts(tree: StateTree, version: VersionInfo) -> Facts:
             for item, (text, times, *_) in tree["quarantine"]["items"].items()
         ],
         "settings": tree["settings"],
-        "changed_settings": changed(tree["settings"]),
+        "changed_settings": changed(tree["settings"], LogSettings()),
     }
 
 
@@ -64,11 +66,9 @@ def templates(tree: StateTree) -> list[Facts]:
     return listed
 
 
-def changed(settings: Mapping[str, Any]) -> dict[str, Any]:
+def changed(settings: Mapping[str, Any], as_they_come: Any) -> dict[str, Any]:
     """Give the settings that differ from the defaults, by dotted name."""
-    from jamais.recipes.logs.settings import LogSettings
-
-    defaults = dict(flat(as_tree(LogSettings())))
+    defaults = dict(flat(as_tree(as_they_come)))
     return {name: value for name, value in flat(settings) if name not in defaults or value != defaults[name]}
 
 

@@ -18,9 +18,10 @@ def command(path: str, templates: bool, settings: bool, arrays: bool, version: s
     """Show what a watcher knows, or what a saved state holds.
 
     Of a watcher's folder: what it learned from, what the alarm rate means, the most frequent and the newest
-    templates, settings that differ from the defaults, what waits in quarantine and what people have answered. Of any
-    other state (a .bin, a .json, a model folder, a store of training states): its header only, in milliseconds
-    whatever its size. The numbers of a .json are passed over, which takes as long as reading the file.
+    templates (of embeddings: the clusters with their rows, when they were born and from what), settings that differ
+    from the defaults, what waits in quarantine and what people have answered. Of any other state (a .bin, a .json, a
+    model folder, a store of training states): its header only, in milliseconds whatever its size. The numbers of a
+    .json are passed over, which takes as long as reading the file.
 
     \b
     Example:

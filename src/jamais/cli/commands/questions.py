@@ -21,9 +21,9 @@ def command(
 ) -> None:  # fmt: skip
     """List what to ask a person, the answer that settles most first.
 
-    Alarms are grouped by cause: one answer settles all their repeats. Without DATA and --alarms, what waits in
-    quarantine is asked about. belief is how probable it is that the cause is abnormal, by all that is known; a
-    single answer may be wrong, so what contradicts the rest is asked again.
+    Alarms are grouped by cause: one answer about one row settles all repeats of its cause. Without DATA and
+    --alarms, what waits in quarantine is asked about. belief is how probable it is that the cause is abnormal, by
+    all that is known; a single answer may be wrong, so some are asked again.
 
     \b
     Example:
@@ -33,7 +33,7 @@ def command(
     """
     if data and alarms:
         raise click.UsageError("give DATA or --alarms FILE, one of the two", click.get_current_context())
-    questions = asking.asked(kept.load(folder), data, alarms)
+    questions, key = asking.asked(kept.load(folder), data, alarms)
     if plot:
         from jamais.plots.questions_plot import draw_questions
 
@@ -41,7 +41,7 @@ def command(
     if top:
         questions = questions.head(top)
     if out:
-        asking.write_down(questions, out)
+        asking.write_down(questions, key, out)
     for line in asking.as_json(questions) if as_json else asking.lines(questions, top or asking.SHOWN):
         click.echo(line)
     if len(questions):
