@@ -13,7 +13,7 @@ from benchmarks.quality.online.clusters.peers import Labeller, Method
 from benchmarks.quality.online.clusters.streams import Stream
 from jamais.evaluation.clustering import clustering_accuracy, label_shift, old_new_accuracy
 
-_MOST_WATCHED = 1_000
+_MOST_WATCHED, _MOST_BASE_ROWS = 1_000, 2_000
 
 
 class Row(TypedDict):
@@ -39,10 +39,13 @@ class Row(TypedDict):
     shift_remembered: float
     n_remembered: int
     shift_base: float
-    """All base rows."""
+    """Base rows, whether they are remembered or not."""
     worst_within: float
     """Highest shift after any epoch of the update."""
     old_before: float
+    """Accuracy before the update on held-out rows of the classes that had arrived, matched with these alone."""
+    old_before_joint: float
+    """The same, matched with rows of all classes, as the accuracies after the update are."""
     old: float
     new: float
     all: float
@@ -57,12 +60,13 @@ class Row(TypedDict):
 def measured(stream: Stream, method: Method, refit_cpu: dict[int, float]) -> Iterator[Row]:
     """Let a method learn update by update; `refit_cpu` says what a full refit costs there, where that is known."""
     rows, classes = stream.test.rows, stream.test.classes
-    at_arrival = method.labels(rows)
+    base_rows = stream.base.rows[:_MOST_BASE_ROWS]
+    at_arrival: Labels | None = None
     for number, (update, arrived) in enumerate(zip(stream.updates, stream.arrivals, strict=True)):
         known, here = np.isin(classes, stream.known(number)), np.isin(classes, stream.known(number + 1))
-        before, before_base = method.labels(rows), method.labels(stream.base.rows)
-        kept = method.remembered()
-        before_kept = None if kept is None else method.labels(kept)
+        before, before_base, kept = method.labels(rows), method.labels(base_rows), method.remembered()
+        before_kept = np.zeros(0, dtype=np.int64) if kept is None else method.labels(kept)
+        at_arrival = before if at_arrival is None else at_arrival
         k_before = method.k
         watched = _Watched(rows[known][:_MOST_WATCHED], before[known][:_MOST_WATCHED])
         begin = time.process_time()
@@ -72,6 +76,7 @@ def measured(stream: Stream, method: Method, refit_cpu: dict[int, float]) -> Ite
         after = method.labels(rows)
         label_cpu = time.process_time() - begin
         accuracy = old_new_accuracy(classes[here], _apart(after[here]), ~known[here])
+        as_after = old_new_accuracy(classes[here], _apart(before[here]), ~known[here])
         yield Row(
             data=stream.data,
             protocol=stream.protocol,
@@ -88,9 +93,10 @@ def measured(stream: Stream, method: Method, refit_cpu: dict[int, float]) -> Ite
             shift_since_arrival=100 * label_shift(at_arrival[known], after[known]),
             shift_remembered=_nan if kept is None else 100 * label_shift(before_kept, method.labels(kept)),
             n_remembered=0 if kept is None else len(kept),
-            shift_base=100 * label_shift(before_base, method.labels(stream.base.rows)),
+            shift_base=100 * label_shift(before_base, method.labels(base_rows)),
             worst_within=100 * watched.worst if watched.called else _nan,
             old_before=100 * clustering_accuracy(classes[known], _apart(before[known])),
+            old_before_joint=100 * as_after.old,
             old=100 * accuracy.old,
             new=100 * accuracy.new,
             all=100 * accuracy.all,
@@ -100,7 +106,7 @@ def measured(stream: Stream, method: Method, refit_cpu: dict[int, float]) -> Ite
             label_ms_per_1000=1e6 * label_cpu / len(rows),
             share_of_refit=100 * cpu / refit_cpu[number] if number in refit_cpu else _nan,
         )
-        at_arrival[~known] = after[~known]
+        at_arrival = np.where(known, at_arrival, after)
 
 
 _nan = float("nan")

@@ -22,10 +22,12 @@ _CELLS = {
     "old": "ACC old",
     "new": "new",
     "all": "all",
+    "none": "none",
     "cpu_ms_per_1000": "CPU-ms/1,000",
     "share_of_refit": "% of refit",
 }
 _LEAST_NEW = {"digits": 90.0, "mnist": 80.0, "clinc": 57.0}
+_DEEP = ("digits", "mnist")
 
 
 @dataclass(frozen=True)
@@ -127,13 +129,13 @@ def _of_news(data: str, rows: list[Row]) -> list[Promise]:
         _most(f"{data}: label shift, held-out %", rows, "shift", 0.5),
         _most(f"{data}: label shift, remembered %", rows, "shift_remembered", 0.0, np.max),
         _most(f"{data}: CPU-ms per 1,000 rows", rows, "cpu_ms_per_1000", 200.0),
-        _most(f"{data}: CPU, % of a full refit", rows, "share_of_refit", 1.0),
-        _not_worse(data, rows),
+        *_not_worse(data, rows),
+        *_enough_new(data, rows),
     ]
+    if data in _DEEP:  # a refit of k-means costs next to nothing: the promise speaks of networks
+        made.append(_most(f"{data}: CPU, % of a full refit", rows, "share_of_refit", 1.0))
     if data == "mnist":
         made.append(_least("mnist: old ACC of the base", rows, "old_before", 85.0))
-    if data in _LEAST_NEW:
-        made.append(_least(f"{data}: new ACC", rows, "new", _LEAST_NEW[data]))
     return made
 
 
@@ -150,14 +152,23 @@ def _of_three(data: str, rows: list[Row]) -> list[Promise]:
         Promise(f"{data}: label shift, worst of three updates %", worst[0], "<= 0.5", worst[0] <= 0.5),
         _most(f"{data}: since their arrival, after three updates %", last, "shift_since_arrival", 0.5),
         _most(f"{data}: remembered, in three updates %", rows, "shift_remembered", 0.0, np.max),
-        _not_worse(f"{data}, three updates", rows),
-        *([_least(f"{data}: new ACC, mean of three updates", rows, "new", _LEAST_NEW[data])] * (data in _LEAST_NEW)),
+        *_not_worse(f"{data}, three updates", rows),
+        *_enough_new(data, rows, ", mean of three updates"),
     ]
 
 
-def _not_worse(data: str, rows: list[Row]) -> Promise:
-    gain = _mean(rows, "old") - _mean(rows, "old_before")
-    return Promise(f"{data}: old ACC, after less before", gain, ">= 0", gain >= 0)
+def _enough_new(data: str, rows: list[Row], when: str = "") -> list[Promise]:
+    least = _LEAST_NEW.get(data)
+    return [] if least is None else [_least(f"{data}: new ACC{when}", rows, "new", least)]
+
+
+def _not_worse(data: str, rows: list[Row]) -> list[Promise]:
+    """Ask by the one match over all rows, as everywhere here, and by a match of old rows alone before: stricter."""
+    made = []
+    for name, how in (("old_before_joint", "one match over all rows"), ("old_before", "old rows matched alone before")):
+        gain = _mean(rows, "old") - _mean(rows, name)
+        made.append(Promise(f"{data}: old ACC after less before, {how}", gain, ">= 0", gain >= 0))
+    return made
 
 
 def _most(what: str, rows: list[Row], name: str, most: float, how: Callable[..., Any] = np.nanmean) -> Promise:

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from benchmarks.data import data_folder
 from benchmarks.quality.online.clusters.idec import Labels, Recipe, Rows
 
-NEWS, NO_NEWS, THREE = "8 + 2", "no new classes", "4 + 2 + 2 + 2"
+NEWS, NO_NEWS, THREE = "new classes", "no new classes", "three updates"
 PAIRS = ((8, 9), (0, 1), (2, 3), (4, 5), (6, 7))
 """New classes of seed 0, 1, ...; nothing was chosen on them (for development: other pairs, seeds from 100)."""
 
