@@ -91,7 +91,7 @@ class Beginning:
             self._learn(block)
             return
         self._first.append(block)
-        if self.settings.scaling == "none" or sum(map(len, self._first)) >= SCALED_BY:
+        if self.settings.scaling is None or sum(map(len, self._first)) >= SCALED_BY:
             self._settle()
 
     def _settle(self) -> None:

@@ -9,7 +9,7 @@ import polars as pl
 
 from jamais.errors import InputError
 from jamais.learning.drift import ExceedanceTest
-from jamais.types import DriftReport, Ints
+from jamais.types import DriftReport
 
 if TYPE_CHECKING:
     from jamais.recipes.embeddings.recipe import EmbeddingRecipe
@@ -25,62 +25,80 @@ FAR = 1.0
 _WANTED = {"row", "p_value", "cluster", "novel"}
 
 
+class Drifting:
+    """Follows the verdicts of one pass, frame by frame, in the order of the rows; memory stays bounded."""
+
+    def __init__(self, recipe: EmbeddingRecipe) -> None:
+        self.test = ExceedanceTest(recipe.settings.drift, recipe.detector.calibration().n_rows)
+        self.recipe = recipe
+        self._n_novel = 0
+        self._clusters: dict[int, int] = {}
+        self._n_alarms = 0
+        self._sums = np.zeros(recipe.width)
+
+    def push(self, frame: pl.DataFrame) -> None:
+        """Take more verdicts."""
+        self.test.push(frame["p_value"].to_numpy())
+        self._n_novel += int(frame["novel"].sum())
+        for cluster, rows in zip(*np.unique(frame["cluster"].to_numpy(), return_counts=True), strict=True):
+            self._clusters[int(cluster)] = self._clusters.get(int(cluster), 0) + int(rows)
+        alarms = frame["vector"].drop_nulls() if "vector" in frame.columns else pl.Series(dtype=pl.Null)
+        if len(alarms):
+            places = self.recipe.space.of_rows(np.array(alarms.to_list(), dtype=np.float32))
+            self._sums += places.sum(axis=0, dtype=np.float64)
+            self._n_alarms += len(alarms)
+
+    def report(self) -> DriftReport:
+        """Say what was found so far."""
+        return self.test.report([*self._novel(), *self._grown(), *self._shifted()] if self.test.drifted else ())
+
+    def _novel(self) -> list[str]:
+        share, expected = self._n_novel / self.test.rows, self.recipe.settings.clusters.novel_rate
+        told = f"new: {share:.1%} of the rows are far from every cluster, {expected:.1%} expected"
+        return [told] if share > TIMES * expected else []
+
+    def _grown(self) -> list[str]:
+        """Name the clusters that came far more, or far less, often than their share of what was learned."""
+        sizes, n = self.recipe.clusters.sizes, self.test.rows
+        whole = max(sum(sizes.values()), 1)
+        told = []
+        for cluster, size in sizes.items():
+            rows, expected = self._clusters.get(cluster, 0), size / whole * n
+            # The share is an estimate, too: both counts are Poisson.
+            sure = (rows - expected) / np.sqrt(rows + expected * n / whole + expected + 1.0)
+            if abs(sure) > SURELY and not expected / TIMES <= rows <= expected * TIMES:
+                word = "grew" if sure > 0 else "shrank"
+                told.append((-abs(sure), f"{word}: cluster {cluster}, {rows:,} rows, {expected:,.0f} expected"))
+        return [text for _, text in sorted(told)[:NAMED]]
+
+    def _shifted(self) -> list[str]:
+        """Name the columns in which the rows that alarmed lie apart from what is remembered."""
+        if not self._n_alarms:
+            return []
+        memory, names = self.recipe.detector.memory, self.recipe.facts.columns
+        known = memory.rows.astype(np.float64)
+        mean = np.average(known, axis=0, weights=memory.counts)
+        spread = np.sqrt(np.average((known - mean) ** 2, axis=0, weights=memory.counts))
+        apart = (self._sums / self._n_alarms - mean) / np.where(spread > 0, spread, 1.0)
+        most = [at for at in np.argsort(-np.abs(apart), kind="stable")[:NAMED].tolist() if abs(apart[at]) >= FAR]
+        return [
+            f"shifted: {names[at] if at < len(names) else f'column {at}'}, "
+            f"{abs(apart[at]):.1f} spreads {'up' if apart[at] > 0 else 'down'} in what alarms"
+            for at in most
+        ]
+
+
 def drift_in(recipe: EmbeddingRecipe, verdicts: pl.DataFrame) -> DriftReport:
     """Test all rows of one `score`; raises InputError when some are missing, such as the normal ones."""
     if not set(verdicts.columns) >= _WANTED:
         raise InputError(f"drift wants the verdicts of score, got the columns {', '.join(verdicts.columns)}")
     ordered = verdicts if verdicts["row"].is_sorted() else verdicts.sort("row")
-    n = len(ordered)
-    if n and int(ordered["row"][-1]) - int(ordered["row"][0]) + 1 != n:
-        all_rows = int(ordered["row"][-1]) - int(ordered["row"][0]) + 1
+    rows = ordered["row"]
+    if len(rows) and int(rows[-1]) - int(rows[0]) + 1 != len(rows):
         raise InputError(
-            f"drift wants all rows of score, got {n:,} of {all_rows:,}: the share of far ones would mean nothing"
+            f"drift wants all rows of score, got {len(rows):,} of {int(rows[-1]) - int(rows[0]) + 1:,}: the share of "
+            "those that are far out would mean nothing"
         )
-    test = ExceedanceTest(recipe.settings.drift, recipe.detector.calibration().n_rows)
-    test.push(ordered["p_value"].to_numpy())
-    return test.report(_changes(recipe, ordered) if test.drifted else ())
-
-
-def _changes(recipe: EmbeddingRecipe, verdicts: pl.DataFrame) -> list[str]:
-    novel = float(verdicts["novel"].mean() or 0.0)  # type: ignore[arg-type]
-    expected = recipe.settings.clusters.novel_rate
-    told = [f"new: {novel:.1%} of the rows are far from every cluster, {expected:.1%} expected"]
-    return (
-        told * (novel > TIMES * expected)
-        + _clusters(recipe, verdicts["cluster"].to_numpy())
-        + _columns(recipe, verdicts)
-    )
-
-
-def _clusters(recipe: EmbeddingRecipe, labels: Ints) -> list[str]:
-    """Name the clusters that came far more, or far less, often than their share of what was learned."""
-    sizes = recipe.clusters.sizes
-    whole = max(sum(sizes.values()), 1)
-    told = []
-    for cluster, size in sizes.items():
-        rows, expected = int((labels == cluster).sum()), size / whole * len(labels)
-        sure = (rows - expected) / np.sqrt(rows + expected + expected * len(labels) / whole + 1.0)
-        if abs(sure) > SURELY and not 1 / TIMES <= (rows + 1e-9) / (expected + 1e-9) <= TIMES:
-            word = "grew" if sure > 0 else "shrank"
-            told.append((-abs(sure), f"{word}: cluster {cluster}, {rows:,} rows, {expected:,.0f} expected"))
-    return [text for _, text in sorted(told)[:NAMED]]
-
-
-def _columns(recipe: EmbeddingRecipe, verdicts: pl.DataFrame) -> list[str]:
-    """Name the columns in which the rows that alarmed lie apart from what is remembered."""
-    if "vector" not in verdicts.columns:
-        return []
-    found = verdicts["vector"].drop_nulls()
-    if not len(found):
-        return []
-    alarms = recipe.space.of_rows(np.array(found.to_list(), dtype=np.float32)).astype(np.float64)
-    known, counts = recipe.detector.memory.rows.astype(np.float64), recipe.detector.memory.counts
-    mean = np.average(known, axis=0, weights=counts)
-    spread = np.sqrt(np.average((known - mean) ** 2, axis=0, weights=counts))
-    apart = (alarms.mean(axis=0) - mean) / np.where(spread > 0, spread, 1.0)
-    names = recipe.facts.columns
-    chosen = [at for at in np.argsort(-np.abs(apart), kind="stable")[:NAMED].tolist() if abs(apart[at]) >= FAR]
-    return [
-        f"shifted: {names[at] if at < len(names) else f'column {at}'}, by {apart[at]:+.1f} spreads in what alarms"
-        for at in chosen
-    ]
+    drifting = Drifting(recipe)
+    drifting.push(ordered)
+    return drifting.report()

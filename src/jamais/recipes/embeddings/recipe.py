@@ -26,6 +26,7 @@ from jamais.types import CancelToken, DriftReport, LearnReport, Listener, Memory
 if TYPE_CHECKING:
     import polars as pl
 
+    from jamais.recipes.embeddings.drift import Drifting
     from jamais.recipes.embeddings.scorer import EmbeddingScorer, RowAssembler
 
 
@@ -159,6 +160,12 @@ class EmbeddingRecipe:
         from jamais.recipes.embeddings.drift import drift_in
 
         return drift_in(self, verdicts)
+
+    def drifting(self) -> Drifting:
+        """Give what follows the verdicts of one pass, to say whether normal has moved."""
+        from jamais.recipes.embeddings.drift import Drifting
+
+        return Drifting(self)
 
     def map_rows(self) -> MemoryRows:
         """Give what is remembered, to be drawn: normal rows with their clusters, incidents, what waits."""

@@ -10,16 +10,16 @@ from jamais.sources.vectors import VectorSettings
 
 METHODS = ("knn", "lof", "iforest", "cluster", "reconstruction", "ensemble")
 METRICS = ("euclidean", "cosine")
-SCALINGS = ("none", "columns")
+SCALINGS = (None, "columns")
 
 
 @dataclass(frozen=True)
 class MemorySettings:
     """The memory of normal rows, which says what is abnormal."""
 
-    capacity: int = 5_000
-    """Normal rows kept. Of width 384 they take 8 MB and a search through them .1 CPU-ms a row; more find rarer
-    normal life, and cost as much more. Beyond it a cover keeps what is rare."""
+    capacity: int = 2_500
+    """Normal rows kept; beyond, a cover keeps what is rare. Of 15,000 MNIST images 2,500 find two new digits as well
+    as all do (AP .60 and .70 against .58 and .69; 5,000: .62 and .72), and learning costs half of what 5,000 do."""
     calibration: int = 2_000
     """Rows of a uniform sample that p-values rest on: they support alarm rates down to 1/2,001."""
     n_neighbors: int = 5
@@ -95,8 +95,8 @@ class EmbeddingSettings:
     knn: exact, learns at the price of storing, and its score is a distance that can be told."""
     metric: str = "euclidean"
     """euclidean, or cosine: rows are brought to unit length first, as embeddings of text want it."""
-    scaling: str = "none"
-    """none, or columns: each column less its mean, by its standard deviation in the first 10,000 rows of `fit`.
+    scaling: str | None = None
+    """None, or columns: each column less its mean, by its standard deviation in the first 10,000 rows of `fit`.
     Embeddings come in one scale already; tables of measurements do not."""
     reading: VectorSettings = field(default_factory=VectorSettings)
     memory: MemorySettings = field(default_factory=MemorySettings)
@@ -110,4 +110,4 @@ class EmbeddingSettings:
             raise ValueError("the alarm rate is a share between 0 and 1, for example 0.001")
         for name, known in (("method", METHODS), ("metric", METRICS), ("scaling", SCALINGS)):
             if getattr(self, name) not in known:
-                raise ValueError(f"{name} is one of {', '.join(known)}")
+                raise ValueError(f"{name} is one of {', '.join(map(str, known))}")

@@ -21,9 +21,9 @@ class Space:
         self.mean, self.spread = mean, spread
 
     @classmethod
-    def of(cls, rows: Vectors, metric: str, scaling: str) -> Space:
+    def of(cls, rows: Vectors, metric: str, scaling: str | None) -> Space:
         """Take means and spreads of the columns from `rows` [n, width], where scaling is asked for."""
-        if scaling == "none":
+        if scaling is None:
             return cls(metric)
         wide = rows.astype(np.float64)
         mean, spread = wide.mean(axis=0), wide.std(axis=0)

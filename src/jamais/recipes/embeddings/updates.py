@@ -16,6 +16,13 @@ from jamais.types import Bools, CancelToken, Check, Event, Floats, LearnReport, 
 if TYPE_CHECKING:
     from jamais.recipes.embeddings.recipe import EmbeddingRecipe
 
+MEASURED = 1_000
+"""Rows of a block, evenly spread, that tell what share of it looks abnormal: looking at all would double the cost."""
+
+CLEARLY = 2.0
+"""Times the alarm rate that a row's p-value is above where it was clearly normal: at the rate itself some rows always
+change sides, as many as come, and that is no harm done."""
+
 
 def learn_trusted(
     old: EmbeddingRecipe, new: EmbeddingRecipe, data: Any, listener: Listener, cancel: CancelToken | None
@@ -88,10 +95,10 @@ def kept_checks(old: EmbeddingRecipe, new: EmbeddingRecipe, shift: float) -> tup
         )
     checks = (
         guard.normals_changed(
-            _alarming(old, old.detector.unseen_scores(rows)),
-            _alarming(new, new.detector.unseen_scores(rows)),
+            _alarming(old, old.detector.decision_function(rows), CLEARLY),
+            _alarming(new, new.detector.decision_function(rows)),
             limits,
-            name="normal rows that would now alarm (share)",
+            name="rows clearly normal that would now alarm (share)",
         ),
         guard.labels_changed(labels, new.clusters.assign(exemplars).labels, limits),
         Check("held-out rows with another label (share)", shift, limits.labels_changed, "labels_changed"),
@@ -117,11 +124,12 @@ class Taken:
         """Look at rows as they were seen before the update."""
         places, memory = old.space.of_rows(block.rows), old.detector.memory
         self.rows += len(block)
-        self.abnormal.append(_alarming(old, old.detector.decision_function(places)))
+        some = places[:: max(1, len(places) // MEASURED)]
+        self.abnormal.append(_alarming(old, old.detector.decision_function(some)))
         if len(memory.abnormal):
             self.confirmed += int((memory.abnormal.ids_of(places) >= 0).sum())
-            self.to_normal.append(memory.index().nearest(places, 1)[0][:, 0])
-            self.to_abnormal.append(NearestRows(memory.abnormal.rows).nearest(places, 1)[0][:, 0])
+            self.to_normal.append(memory.index().nearest(some, 1)[0][:, 0])
+            self.to_abnormal.append(NearestRows(memory.abnormal.rows).nearest(some, 1)[0][:, 0])
 
     def checks(self, old: EmbeddingRecipe) -> tuple[Check, ...]:
         """Hold against the limits what the rows looked like."""
@@ -142,8 +150,9 @@ def _watched(reader: VectorReader, listener: Listener, cancel: CancelToken | Non
         listener(Event("learning", reader.bytes_done, reader.bytes_total, {"records": float(reader.n_rows)}))
 
 
-def _alarming(recipe: EmbeddingRecipe, scores: Floats) -> Bools:
-    return np.asarray(recipe.detector.calibration().p_value(scores)[0] <= recipe.alarm_rate)
+def _alarming(recipe: EmbeddingRecipe, scores: Floats, times: float = 1.0) -> Bools:
+    """Say of each score [n] whether it alarms, at so many times the alarm rate."""
+    return np.asarray(recipe.detector.calibration().p_value(scores)[0] <= times * recipe.alarm_rate)
 
 
 def _is_known(recipe: EmbeddingRecipe, cause: str) -> bool:
