@@ -35,6 +35,11 @@ def rows(n: int, seed: int) -> np.ndarray:
     return np.random.default_rng(seed).normal(size=(n, WIDTH)).astype(np.float32)
 
 
+def upright(some: np.ndarray) -> np.ndarray:
+    """Move rows so that all point one way: then others are far by length and by angle."""
+    return some + 6 * np.eye(1, WIDTH, dtype=np.float32)
+
+
 DETECTORS: dict[str, Callable[[], Any]] = {
     "KNN": lambda: KNN(n_neighbors=3),
     "KNN cosine mean": lambda: KNN(n_neighbors=4, metric="cosine", method="mean"),
@@ -92,6 +97,34 @@ def test_watcher(mode: str, check: Callable[[WatcherCase], None], tmp_path: Path
     check(WatcherCase(make, reload, small_log.today(40), small_log.normal(40, seed=9)))
 
 
+EMBEDDINGS: dict[str, dict[str, Any]] = {
+    "knn": {},
+    "cosine": {"metric": "cosine"},
+    "scaled, small memory": {"scaling": "columns", "memory.capacity": 100},
+    "lof": {"method": "lof"},
+    "iforest": {"method": "iforest"},
+    "cluster": {"method": "cluster", "clusters.n_clusters": 3},
+    "reconstruction": {"method": "reconstruction"},
+    "ensemble": {"method": "ensemble"},
+}
+
+
+@pytest.mark.parametrize("check", WATCHER_CHECKS, ids=lambda check: check.__name__)
+@pytest.mark.parametrize("name", EMBEDDINGS)
+def test_watcher_of_embeddings(name: str, check: Callable[[WatcherCase], None], tmp_path: Path) -> None:
+    def make() -> Any:
+        settings = {"alarm_rate": 0.02, "reading.block_rows": 64, **EMBEDDINGS[name]}
+        return jamais.fit(upright(rows(150, 0)), kind="embeddings", settings=settings)
+
+    def reload(watcher: Any) -> Any:
+        watcher.save(tmp_path / "kept")
+        return jamais.load(tmp_path / "kept")
+
+    # Far by length and by angle: all fitted rows point up in their first column.
+    case = np.concatenate([upright(rows(40, 2)), -4 * upright(rows(30, 1))])
+    check(WatcherCase(make, reload, case.tolist(), upright(rows(80, 3)).tolist()))
+
+
 def test_no_public_detector_or_memory_is_left_out() -> None:
     """Neither what the two rooms give out, nor a detector that one of their modules hides."""
     for room in (jamais.detectors, jamais.memory):
@@ -104,7 +137,7 @@ def test_no_public_detector_or_memory_is_left_out() -> None:
 
 
 def test_every_registered_kind_of_watcher_is_checked() -> None:
-    assert registry.kinds() == ["logs"]
+    assert registry.kinds() == ["embeddings", "logs"]
 
 
 class Forgetful(KNN):
