@@ -59,7 +59,7 @@ def test_verdicts_have_the_columns_of_the_contract(mode: str) -> None:
     watcher = fitted(mode)
     grouped = [] if mode == "lines" else ["group", "first_row", "last_row"]
     frame = watcher.score(today())
-    assert frame.columns == COLUMNS + grouped
+    assert frame.columns == [*COLUMNS, *grouped, "suspects"]
     assert frame["row"].to_list() == list(range(len(frame)))
     assert (frame["abnormal"] == (frame["p_value"] <= watcher.alarm_rate)).all()
     assert (frame["p_value"] > 0).all()
@@ -198,10 +198,10 @@ def test_without_a_folder_it_says_where_to_save() -> None:
 @pytest.mark.parametrize("mode", MODES)
 def test_another_alarm_rate_changes_who_alarms_and_nothing_else(mode: str) -> None:
     watcher = fitted(mode)
-    before = watcher.score(today()).drop("abnormal", "why")
+    before = watcher.score(today()).drop("abnormal", "why", "suspects")
     watcher.set_alarm_rate(0.3)
     after = watcher.score(today())
-    assert_frame_equal(after.drop("abnormal", "why"), before, check_exact=True)
+    assert_frame_equal(after.drop("abnormal", "why", "suspects"), before, check_exact=True)
     assert (after["abnormal"] == (after["p_value"] <= 0.3)).all()
 
 

@@ -21,7 +21,7 @@ def facts(tree: StateTree, version: VersionInfo) -> Facts:
 
     memory, calibration = tree["meaning"]["memory"], tree["calibration"]
     learned = {name: value if value != NO_TIME else None for name, value in tree["facts"].items()}
-    answers = list(tree["confirmed"].values())
+    answers = [(told[0], told[1]) for told in tree["confirmed"].values() if told[1]]
     return {
         "version": version.number,
         "kind": version.kind,

@@ -20,13 +20,16 @@ from jamais.parsing.slots import SlotTable
 from jamais.persistence.faces.arrangement import Arrangement
 from jamais.recipes.logs.arrangement import arrangement
 from jamais.recipes.logs.drift import Drifting, drift_in
-from jamais.recipes.logs.events.confirmed import Confirmed
+from jamais.recipes.logs.events.beliefs import Beliefs
+from jamais.recipes.logs.events.judgement import Judgement
 from jamais.recipes.logs.events.lexicon import Lexicon, said
 from jamais.recipes.logs.events.meaning import Meaning, Said
+from jamais.recipes.logs.events.odds import AlarmLine
 from jamais.recipes.logs.events.quarantine import Quarantine
 from jamais.recipes.logs.events.surprise import Surprise, meaning_nats
 from jamais.recipes.logs.facts import Facts
 from jamais.recipes.logs.feedback import feed
+from jamais.recipes.logs.questions import questions_about, questions_in_quarantine
 from jamais.recipes.logs.reading.columns import Columns
 from jamais.recipes.logs.reading.groups import Grouper
 from jamais.recipes.logs.reading.learner import Learner
@@ -60,6 +63,8 @@ if TYPE_CHECKING:
 
 FEWEST_RECORDS = 100
 FEWEST_CALIBRATION_ROWS = 3
+CAUSE_WEIGHT = 0.5
+"""Of an answer about a session, for other sessions with the same cause: most of it is about the session's shape."""
 
 
 class LogRecipe:
@@ -77,7 +82,7 @@ class LogRecipe:
         self.calibration = Calibration()
         self.facts = Facts()
         self.said: list[str] = []
-        self.confirmed = Confirmed()
+        self.confirmed = Beliefs(settings.feedback.wrong_share)
         self.quarantine = Quarantine()
         self._meaning: Meaning | None = None
 
@@ -147,13 +152,20 @@ class LogRecipe:
 
     def fed(self, data: Any, labels: Any) -> tuple[LogRecipe, LearnReport]:
         """Give a recipe that knows a person's answers, too."""
-        new = self.copy()
+        new = copy.copy(self)  # answers change nothing else
+        new.confirmed, new.quarantine = self.confirmed.copy(), self.quarantine.copy()
         return new, guarded_answers(self, new, feed(self, new, data, labels))
+
+    def questions(self, verdicts: Any) -> pl.DataFrame:
+        """List the causes whose answer would settle most; of what waits in quarantine for None."""
+        if verdicts is None:
+            return questions_in_quarantine(self)
+        return questions_about(self, verdicts)
 
     def scorer(self, idle: int | None = None) -> LogScorer:
         """Give what scores one stream of records; `idle` (microseconds) closes silent sessions."""
         lexicon = Lexicon(self.parser, self.confirmed.answers)
-        surprise = Surprise(self.unit.rarity, self.meaning, lexicon, self.confirmed)
+        surprise = Surprise(self.unit.rarity, self.meaning, lexicon, self.judgement())
         return LogScorer(
             lexicon,
             LineMemo(self.parser.masks, self.settings.parsing.memo_capacity),
@@ -162,6 +174,11 @@ class LogRecipe:
             self.unit.scorer(surprise, self._origins(), idle),
             Verdicts(self.calibration, self.alarm_rate, surprise),
         )
+
+    def judgement(self) -> Judgement:
+        """Give what answers of people make of things at the alarm rate."""
+        line = AlarmLine(self.threshold(), self.confirmed.step)
+        return Judgement(self.confirmed, line, self.settings.feedback, CAUSE_WEIGHT if self.settings.group_by else 1.0)
 
     @property
     def meaning(self) -> Meaning:

@@ -49,6 +49,30 @@ class SessionSettings:
 
 
 @dataclass(frozen=True)
+class FeedbackSettings:
+    """Answers of people."""
+
+    wrong_share: float = 0.05
+    """Share of answers that are wrong. One in twenty: an answer moves log-odds by 2.9 nats, a second one settles."""
+    settled: float = 1.5
+    """Answers, agreeing more than disagreeing, from which on a cause is not asked about again."""
+    worth: float = 0.5
+    """Rows that must be expected to be judged wrongly before a question is worth a person's time."""
+    tone_slope: float = 2.0
+    """Log-odds per spread of tone that an unseen line begins with, once answers are given."""
+    tone_zero: float = 0.8
+    """Quantile of the known normal templates' tones at which an unseen line is as likely abnormal as not."""
+
+    def __post_init__(self) -> None:
+        if not 0 < self.wrong_share < 0.5:
+            raise ValueError("wrong_share is a share between 0 and 0.5, for example 0.05")
+        if not self.settled > 0 or not self.worth >= 0 or not self.tone_slope >= 0:
+            raise ValueError("feedback wants settled above 0, worth and tone_slope of at least 0")
+        if not 0 <= self.tone_zero <= 1:
+            raise ValueError("tone_zero is a quantile between 0 and 1, for example 0.8")
+
+
+@dataclass(frozen=True)
 class LogSettings:
     """All that `fit` on logs can be told; every version stores it."""
 
@@ -74,6 +98,7 @@ class LogSettings:
     sessions: SessionSettings = field(default_factory=SessionSettings)
     guard: GuardSettings = field(default_factory=GuardSettings)
     drift: DriftSettings = field(default_factory=DriftSettings)
+    feedback: FeedbackSettings = field(default_factory=FeedbackSettings)
 
     def __post_init__(self) -> None:
         if self.group_by and self.window:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from typing import Any
 
 import numpy as np
@@ -10,7 +9,7 @@ import polars as pl
 
 from jamais.detectors.calibration import Calibration
 from jamais.recipes.logs.events.surprise import Surprise
-from jamais.recipes.logs.units.batch import Judged
+from jamais.recipes.logs.units.batch import Judged, short_hash
 from jamais.types import NO_TIME, Bools, Floats, Ints
 
 TIME = pl.Datetime("us", "UTC")
@@ -24,13 +23,14 @@ class Verdicts:
         self.alarm_rate = alarm_rate
         self.surprise = surprise
         self._columns: tuple[int, pl.DataFrame] | None = None
+        self._alone: list[str] = []
 
     def frame(self, judged: Judged) -> pl.DataFrame:
         """Give the verdicts of judged rows `[n]`, see the contract for the columns."""
         events = np.asarray(judged.event, dtype=np.int64)
         texts = self._events()[np.where(events < 0, len(self.surprise.lexicon), events)]
         item, cause = self._items(texts["id"], judged)
-        score = self._told(judged, cause)
+        score = self._told(judged, item, cause)
         p_value, extrapolated = self.calibration.p_value(score)
         abnormal = p_value <= self.alarm_rate
         columns: dict[str, Any] = {
@@ -39,7 +39,7 @@ class Verdicts:
             "p_value": p_value,
             "p_extrapolated": extrapolated,
             "abnormal": abnormal,
-            "why": self._why(judged, events, abnormal),
+            "why": self._why(judged, events, cause, abnormal),
             "item": item,
             "cause": cause,
             "time": pl.Series(np.where(judged.time == NO_TIME, 0, judged.time)).cast(TIME),
@@ -53,6 +53,7 @@ class Verdicts:
             columns["group"] = pl.Series(judged.group, dtype=pl.String)
             columns["first_row"] = np.asarray(judged.first_row)
             columns["last_row"] = np.asarray(judged.last_row)
+        columns["suspects"] = self._suspects(judged, texts["suspects"])
         frame = pl.DataFrame(columns)
         untimed = judged.time == NO_TIME
         if untimed.any():
@@ -65,36 +66,55 @@ class Verdicts:
         more: dict[str, Any] = {"group": [], "first_row": none, "last_row": none} if grouped else {}
         return self.frame(Judged(none, np.empty(0), none, none, none, **more))
 
-    def _told(self, judged: Judged, cause: pl.Series) -> Floats:
-        """Put answers of people in place of scores whose cause is not an event (those are answered for already)."""
-        confirmed = self.surprise.confirmed
-        if not len(confirmed) or not judged.reasons:
+    def _told(self, judged: Judged, item: pl.Series, cause: pl.Series) -> Floats:
+        """Put answers of people in place of scores that are not those of one event, which were answered for already."""
+        judgement = self.surprise.judgement
+        if not judgement.begun:
             return judged.score
         score = judged.score.copy()
-        for i in judged.reasons:
-            score[i] = confirmed.nats(cause[i], float(score[i]))
+        shapes = judged.item or ()
+        whole = {i: shape for i, shape in enumerate(shapes) if shape and judgement.knows(shape)}
+        for i in sorted({*judged.reasons, *whole}):
+            about = cause[i] if i in judged.reasons else None
+            score[i] = judgement.score_of_row(float(score[i]), whole.get(i, ""), about)
         return score
 
-    def _why(self, judged: Judged, events: Ints, abnormal: Bools) -> pl.Series:
+    def _suspects(self, judged: Judged, of_event: pl.Series) -> pl.Series:
+        """Say what may be to blame: of a line its event, of other rows what they found."""
+        if judged.group is None:
+            return of_event
+        if not judged.suspects:
+            return pl.repeat("", len(judged), dtype=pl.String, eager=True)
+        return pl.Series([judged.suspects.get(i, "") for i in range(len(judged))], dtype=pl.String)
+
+    def _why(self, judged: Judged, events: Ints, cause: pl.Series, abnormal: Bools) -> pl.Series:
         """Explain abnormal rows; the others need no words."""
         why = [""] * len(judged)
         for i in np.flatnonzero(abnormal).tolist():
             reason = judged.reasons.get(i)
-            why[i] = reason.text if reason is not None else self._line_why(int(events[i]), int(judged.line[i]))
+            if reason is None:
+                why[i] = self._line_why(int(events[i]), int(judged.line[i]))
+            else:
+                before = self.surprise.judgement.before(cause[i])
+                why[i] = f"{before}: {reason.text}" if before else reason.text
         return pl.Series(why, dtype=pl.String)
 
     def _line_why(self, event: int, line: int) -> str:
         return f"line {line:,} {self.surprise.why(event)}" if event >= 0 else ""
 
     def _items(self, ids: pl.Series, judged: Judged) -> tuple[pl.Series, pl.Series]:
-        """An item is what was seen, a cause what makes it abnormal: they differ only where a reason says so."""
+        """An item is what was seen, a cause what makes it abnormal: the same where that is one event."""
+        items = ids
+        if judged.item is not None:
+            own = [shape or event for shape, event in zip(judged.item, ids.to_list(), strict=True)]
+            items = pl.Series(own, dtype=pl.String)
         if not judged.reasons:
-            return ids, ids
+            return items, ids
         causes = ids.to_list()
         for i, reason in judged.reasons.items():
             kind, _, event = reason.cause.partition(":")
-            causes[i] = _short(f"{kind}:{event}:{causes[i]}")
-        return ids, pl.Series(causes, dtype=pl.String)
+            causes[i] = short_hash(f"{kind}:{event}:{causes[i]}")
+        return items, pl.Series(causes, dtype=pl.String)
 
     def _nearest(self, texts: pl.Series, events: Ints) -> pl.Series:
         unseen = np.flatnonzero(events >= self.surprise.lexicon.n_known)
@@ -104,6 +124,13 @@ class Verdicts:
         for i, text in zip(unseen.tolist(), self.surprise.nearest(events[unseen]), strict=True):
             nearest[i] = text
         return pl.Series(nearest, dtype=pl.String)
+
+    def _each_alone(self) -> list[str]:
+        """Write each event down as the one suspect of a line, if it is one."""
+        suspicious = self.surprise.suspicious()
+        for event in range(len(self._alone), len(self.surprise.lexicon)):
+            self._alone.append(self.surprise.suspects([event]) if suspicious[event] else "")
+        return self._alone
 
     def _events(self) -> pl.DataFrame:
         """A row of text columns per event, and one of blanks at the end for "no event"."""
@@ -116,12 +143,9 @@ class Verdicts:
                     "text": [*lexicon.texts, ""],
                     "level": [*(part[0] for part in parts), ""],
                     "source": [*(part[2] for part in parts), ""],
+                    "suspects": [*self._each_alone(), ""],
                 },
-                schema=dict.fromkeys(("id", "text", "level", "source"), pl.String),
+                schema=dict.fromkeys(("id", "text", "level", "source", "suspects"), pl.String),
             )
             self._columns = (len(lexicon), table)
         return self._columns[1]
-
-
-def _short(text: str) -> str:
-    return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from jamais.detectors.evidence.rarity import Rarity
-from jamais.recipes.logs.events.confirmed import Confirmed
+from jamais.recipes.logs.events.judgement import Judgement
 from jamais.recipes.logs.events.lexicon import Lexicon
 from jamais.recipes.logs.events.meaning import Meaning, Readings
-from jamais.types import Floats, Ints
+from jamais.recipes.logs.events.suspects import written
+from jamais.types import Bools, Floats, Ints
 
 MEANING_NATS = 8.0
 """Between the most harmless and the most alarming unseen text: enough to tell them apart, too little to hide one."""
@@ -38,16 +40,21 @@ TROUBLE = 0.5
 
 
 class Surprise:
-    """The surprise of every event of a lexicon: rarity for known templates, rarity and meaning for unseen texts."""
+    """The surprise of every event of a lexicon: rarity for known templates, rarity and meaning for unseen texts.
 
-    def __init__(self, rarity: Rarity, meaning: Meaning, lexicon: Lexicon, confirmed: Confirmed) -> None:
+    Answers of people stand above both, see `events/odds.py`.
+    """
+
+    def __init__(self, rarity: Rarity, meaning: Meaning, lexicon: Lexicon, judgement: Judgement) -> None:
         self.lexicon = lexicon
-        self.confirmed = confirmed
         self.meaning = meaning
         self.rarity = rarity
-        self._nats = self._told(rarity.nats(lexicon.n_known), 0)
+        self.judgement = judgement
         self.readings: dict[int, tuple[float, float, float, int]] = {}
         """Unseen event -> novelty, tone, share of unknown characters, nearest known template."""
+        self._nats, self._prior, self._suspicious = np.empty(0), np.empty(0), np.empty(0, dtype=bool)
+        counted = rarity.nats(lexicon.n_known)
+        self._take(counted, judgement.line.counted(counted), counted >= judgement.line.nats)
 
     @property
     def never(self) -> float:
@@ -59,12 +66,26 @@ class Surprise:
         first, end = len(self._nats), len(self.lexicon)
         if first < end:
             last_read = min(end, max(first, self.lexicon.n_known + MOST_READ))
-            nats = [self._read(range(first, last_read), True), self._read(range(last_read, end), False)]
-            self._nats = np.concatenate([self._nats, self._told(np.concatenate(nats), first)])
+            self._read(range(first, last_read), True)
+            self._read(range(last_read, end), False)
         return self._nats
 
-    def _read(self, events: range, closely: bool) -> Floats:
-        """Give the surprise `[n]` of unseen events, and keep what was read for the reasons."""
+    def suspicious(self) -> Bools:
+        """Say which events `[len(lexicon)]` may be to blame for a row: unseen, as rare as an alarm, or answered for."""
+        self.nats()
+        return self._suspicious
+
+    def suspects(self, events: Sequence[int]) -> str:
+        """Write down some suspicious events of one row, likeliest first."""
+        ids = self.lexicon.ids
+        odds = {event: self._prior[event] + self.judgement.moved(ids[event]) for event in events}
+        ordered = sorted(odds, key=lambda event: (-odds[event], ids[event]))
+        return written([(ids[event], float(self._prior[event])) for event in ordered])
+
+    def _read(self, events: range, closely: bool) -> None:
+        """Take up unseen events, and keep what was read for the reasons."""
+        if not len(events):
+            return
         readings = self.meaning.read([self.lexicon.said(event) for event in events], closely)
         for place, event in enumerate(events):
             self.readings[event] = (
@@ -73,20 +94,30 @@ class Surprise:
                 float(readings.unknown[place]),
                 int(readings.nearest[place]),
             )
-        return self.never + meaning_nats(readings)
+        counted = self.never + meaning_nats(readings)
+        prior = self.judgement.unseen(counted, self.meaning, readings)
+        self._take(counted, prior, np.ones(len(events), dtype=bool))
 
-    def _told(self, nats: Floats, first: int) -> Floats:
-        """Put answers of people in place of what was counted, for the events from `first` on."""
-        if len(self.confirmed):
+    def _take(self, counted: Floats, prior: Floats, suspicious: Bools) -> None:
+        """Put answers of people in place of what was counted, for the events that come next."""
+        judgement, first = self.judgement, len(self._nats)
+        nats = counted.copy()
+        if judgement.begun:
+            suspicious = suspicious.copy()
             for place in range(len(nats)):
-                nats[place] = self.confirmed.nats(self.lexicon.ids[first + place], float(nats[place]))
-        return nats
+                key = self.lexicon.ids[first + place]
+                suspicious[place] |= judgement.knows(key)
+                if suspicious[place]:
+                    nats[place] = judgement.score(key, float(prior[place]), float(counted[place]))
+        self._nats = np.concatenate([self._nats, nats])
+        self._prior = np.concatenate([self._prior, prior])
+        self._suspicious = np.concatenate([self._suspicious, suspicious])
 
     def why(self, event: int) -> str:
         """Say why an event is surprising."""
         text = self.lexicon.texts[event]
-        if self.confirmed.is_abnormal(self.lexicon.ids[event]):
-            return f"confirmed abnormal before: {text}"
+        if before := self.judgement.before(self.lexicon.ids[event]):
+            return f"{before}: {text}"
         if event not in self.readings:
             times = int(self.rarity.counts[event]) if event < len(self.rarity.counts) else 0
             return f"rare: in {times:,} of {int(self.rarity.units):,} before: {text}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -57,9 +58,18 @@ class Judged:
     group: list[str | None] | None = None
     first_row: Ints | None = None
     last_row: Ints | None = None
+    suspects: dict[int, str] = field(default_factory=dict)
+    """By place in the columns: what in a row of several events may be to blame for it."""
+    item: list[str] | None = None
+    """What each row is by itself, where that is not its event: the shape of a session; "" = its event."""
 
     def __len__(self) -> int:
         return len(self.row)
+
+
+def short_hash(text: str) -> str:
+    """Name what has no name of its own."""
+    return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
 
 
 def join(parts: Sequence[Judged | None]) -> Judged | None:
@@ -78,5 +88,11 @@ def join(parts: Sequence[Judged | None]) -> Judged | None:
         for start, part in zip(starts, some, strict=False)
         for place, reason in part.reasons.items()
     }
+    suspects = {
+        int(start) + place: text
+        for start, part in zip(starts, some, strict=False)
+        for place, text in part.suspects.items()
+    }
     groups = None if some[0].group is None else [name for part in some for name in part.group or []]
-    return Judged(reasons=reasons, group=groups, **columns)
+    items = None if some[0].item is None else [name for part in some for name in part.item or []]
+    return Judged(reasons=reasons, suspects=suspects, group=groups, item=items, **columns)

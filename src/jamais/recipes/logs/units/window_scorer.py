@@ -12,7 +12,7 @@ from jamais.recipes.logs.reading.clock import StreamClock
 from jamais.recipes.logs.units.batch import Batch, Judged, Reason, join
 from jamais.recipes.logs.units.mixture import Persistence, mixed
 from jamais.recipes.logs.units.rate_judge import NOTHING_ODD, Odd, RateJudge
-from jamais.types import NO_TIME, Ints, StateTree
+from jamais.types import NO_TIME, Codes, Ints, StateTree
 
 MOST_EMPTY = 1_000
 """Empty windows told one after the other: after that a gap is a gap."""
@@ -58,6 +58,8 @@ class WindowScorer:
             return None
         numbers = self._numbers(batch)
         nats = batch.loudness(self.surprise.nats())
+        suspicious = self.surprise.suspicious()[batch.events]
+        odd = suspicious if suspicious.any() else None
         cuts = np.flatnonzero(np.diff(numbers)) + 1
         done: list[Judged | None] = []
         for start, end in zip(np.r_[0, cuts].tolist(), np.r_[cuts, len(numbers)].tolist(), strict=True):
@@ -67,6 +69,8 @@ class WindowScorer:
             if self._open is None:
                 self._open = Window(number)
             self._open.fill(batch, nats, start, end)
+            if odd is not None and odd[start:end].any():
+                self._open.suspect(batch.events[start:end][odd[start:end]])
         return join(done)
 
     def flush(self) -> Iterator[Judged]:
@@ -155,6 +159,7 @@ class WindowScorer:
             group=[self._name(window.number)],
             first_row=np.array([window.first_row]),
             last_row=np.array([window.last_row]),
+            suspects={0: self.surprise.suspects(window.suspects)} if window.suspects else {},
         )
 
     def _mixed(self, window: Window, odds: tuple[Odd, Odd]) -> float:
@@ -191,6 +196,8 @@ class Window:
         self.nats, self.event, self.time = 0.0, -1, NO_TIME
         self.line, self.slot = line, ""
         self.first_row, self.last_row, self.last_line = row, row, line
+        self.suspects: list[int] = []
+        """Events that may be to blame."""
         self._events: list[Ints] = []
 
     def fill(self, batch: Batch, nats: np.ndarray, start: int, end: int) -> None:
@@ -208,6 +215,10 @@ class Window:
         self.last_line = int(batch.records.line[end - 1])
         self._events.append(batch.events[start:end].astype(np.int64))
 
+    def suspect(self, events: Codes) -> None:
+        """Note events that may be to blame."""
+        self.suspects = sorted({*self.suspects, *events.tolist()})
+
     def state_dict(self) -> StateTree:
         kept = {name: value for name, value in vars(self).items() if name != "_events"}
         return {**kept, "counts": [column.tolist() for column in self.counted()]}
@@ -216,7 +227,7 @@ class Window:
     def from_state(cls, tree: StateTree) -> Window:
         window = cls(int(tree["number"]))
         for name in vars(window):
-            if name != "_events":
+            if name in tree:
                 setattr(window, name, tree[name])
         events, counts = (np.array(column, dtype=np.int64) for column in tree["counts"])
         window._events = [np.repeat(events, counts)]
