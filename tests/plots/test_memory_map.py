@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jamais.errors import InputError, MissingExtraError, ShapeMismatchError
-from jamais.plots.memory_map import draw_memory
+from jamais.plots.memory_map import _listed, draw_memory
 from jamais.plots.memory_scene import scene
 from jamais.plots.memory_words import colour, headline, marker, panel_title
 from jamais.types import MemoryRows
@@ -93,8 +93,19 @@ def test_rows_without_clusters_are_told_as_learned() -> None:
     before = memory(20, 5, 1, texts=True)
     seen = scene(before, grown(before, 3, 0))
     assert not seen.clustered
-    assert headline(seen) == "3 new ones learned; 20 of 20 known ones unchanged"
+    assert headline(seen) == "3 new ones learned, 1 waits; 20 of 20 known ones unchanged"
     assert headline(scene(before, before)) == "nothing new was learned; 20 of 20 known ones unchanged"
+
+
+def test_texts_told_under_a_picture_are_of_places_apart() -> None:
+    near = np.repeat(np.array([[0, 0], [5, 0], [0, 5]], dtype=np.float32), 6, axis=0)
+    near += np.random.default_rng(0).normal(size=near.shape).astype(np.float32) * 0.01
+    before = MemoryRows(np.array([[9, 9], [8, 9]], dtype=np.float32), np.zeros(2, dtype=np.int64), ("normal",) * 2)
+    rows = np.concatenate([before.rows, near])
+    after = MemoryRows(rows, np.zeros(20, dtype=np.int64), ("normal",) * 20, tuple(f"text {i}" for i in range(20)))
+    seen = scene(before._replace(texts=("a", "b")), after)
+    listed = _listed(seen.after)
+    assert sorted((at - 2) // 6 for at in listed) == [0, 1, 2], "one of each place, and no known one"
 
 
 @given(seed=st.integers(0, 50), n=st.integers(2, 40), width=st.integers(1, 60), more=st.integers(0, 9))

@@ -162,12 +162,24 @@ def _apart(axes: Any, panel: Panel, names: Mapping[int, str]) -> dict[int, Float
 
 
 def _listed(panel: Panel) -> list[int]:
-    """Choose the rows whose texts are told under the picture: new ones, then what waits, then what is abnormal."""
+    """Choose rows whose texts are told under the picture, far apart: new ones, then waiting, then abnormal."""
     if not panel.texts:
         return []
     kinds = np.array(panel.kinds, dtype=str)
-    rows = [np.flatnonzero(chosen) for chosen in (panel.new, kinds == "waiting", kinds == "abnormal")]
-    return [int(i) for i in np.concatenate(rows)[:_MOST_LISTED]]
+    least = 0.03 * float(np.linalg.norm(np.ptp(panel.places, axis=0))) if len(panel.places) else 0.0
+    chosen: list[int] = []
+    for candidates in (panel.new, kinds == "waiting", kinds == "abnormal"):
+        rows = np.flatnonzero(candidates)
+        # The farthest from all chosen so far comes next: what lies together says much the same.
+        while len(rows) and len(chosen) < _MOST_LISTED:
+            gaps = np.linalg.norm(panel.places[rows][:, None] - panel.places[chosen][None], axis=2)
+            nearest = gaps.min(axis=1, initial=np.inf)
+            best = int(np.argmax(nearest))
+            if nearest[best] <= least:
+                break
+            chosen.append(int(rows[best]))
+            rows = np.delete(rows, best)
+    return chosen
 
 
 def _number(axes: Any, panel: Panel, listed: Sequence[int]) -> None:
@@ -187,7 +199,9 @@ def _footnotes(figure: Any, seen: Scene, listed: Sequence[int], marks: dict[str,
     for number, at in enumerate(listed):
         line = f"{number + 1}  {legible(seen.after.texts[at], 130)}"
         figure.text(0.02, (0.28 + lines - _LINE * number) / height, line, fontsize=9, parse_math=False)
-    figure.text(0.02, 0.14 / height, story(seen), fontsize=8.5, color="#555555", parse_math=False)
+    n_told = int(seen.after.new.sum()) + seen.after.n_kinds["waiting"] + seen.after.n_kinds["abnormal"] if listed else 0
+    more = f" {n_told - len(listed):,} more texts: an .html picture tells each." if n_told > len(listed) else ""
+    figure.text(0.02, 0.14 / height, story(seen) + more, fontsize=8.5, color="#555555", parse_math=False)
 
 
 def _frame(points: Floats) -> tuple[Floats, Floats]:

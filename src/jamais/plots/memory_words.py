@@ -29,6 +29,8 @@ def headline(seen: Scene) -> str:
     if not seen.clustered:
         new, kept = int(seen.after.new.sum()), seen.n_shared
         learned = f"{_many(new, 'new one')} learned" if new else "nothing new was learned"
+        if waiting := seen.after.n_kinds["waiting"]:
+            learned += f", {waiting:,} wait{'s' if waiting == 1 else ''}"
         return f"{learned}; {kept:,} of {_many(seen.before.n_kinds['normal'], 'known one')} unchanged"
     told = [f"{_many(len(seen.born), 'cluster')} born{_names(seen.born)}" if seen.born else "no cluster born"]
     if seen.gone:
