@@ -113,14 +113,14 @@ def centre_importance(layer: Layer, latents: Tensor, kind: Kind = "exact") -> Te
     near = 1.0 + apart.square().sum(dim=2, keepdim=True) / layer.alpha
     pull = apart / near * ((layer.alpha + 1.0) / layer.alpha)
     q = torch.softmax(near[..., 0].log() * (-(layer.alpha + 1.0) / 2.0), dim=1)
+    sizes: Tensor = pull.square()
     if kind == "mas":
-        slope = 2.0 * q * (q - q.square().sum(dim=1, keepdim=True))
-        return slope.abs()[..., None] * pull.abs()
-    if kind == "exact":
+        weight, sizes = (2.0 * q * (q - q.square().sum(dim=1, keepdim=True))).abs(), pull.abs()
+    elif kind == "exact":
         weight = q * (1.0 - q)  # the mean of (1[j = m] - q_m)^2 over j ~ q
     else:
         weight = (torch.nn.functional.one_hot(q.argmax(dim=1), q.shape[1]) - q).square()
-    return weight[..., None] * pull.square()
+    return weight[..., None] * sizes
 
 
 def _said_of_a_row(model: Clusterer, kind: Kind) -> Callable[[dict[str, Tensor], Tensor, Tensor], Tensor]:
@@ -131,19 +131,20 @@ def _said_of_a_row(model: Clusterer, kind: Kind) -> Callable[[dict[str, Tensor],
         # Distances as plain sums: this runs under vmap, which has no derivative of cdist.
         near = (latent[:, None, :] - model.clustering.clusters.detach()).square().sum(dim=2) / model.clustering.alpha
         log_q = torch.log_softmax(near.log1p() * (-(model.clustering.alpha + 1.0) / 2.0), dim=1)[0]
-        told: Tensor = log_q.exp().square().sum() if kind == "mas" else torch.take(log_q, which)
+        told: Tensor = log_q.exp().square().sum() if kind == "mas" else log_q @ which
         return told
 
     return said
 
 
 def _answers(q: Tensor, kind: Kind) -> Iterator[tuple[Tensor, Tensor]]:
-    """Give which cluster [n] to ask each row about, and how much that answer weighs [n]."""
+    """Give how much an answer weighs [n], and which cluster it is about for each row, as ones and zeros [n, k]."""
+    every = torch.eye(q.shape[1]).to(q)
     if kind != "exact":
-        yield torch.ones_like(q[:, 0]), q.argmax(dim=1)
+        yield torch.ones_like(q[:, 0]), every[q.argmax(dim=1)]
         return
     for number in range(q.shape[1]):
-        yield q[:, number], torch.full_like(q[:, number], number, dtype=torch.int64)
+        yield q[:, number], every[number].expand_as(q)
 
 
 def _first(loader: Iterable[Any], samples: int, device: torch.device) -> Iterator[Tensor]:

@@ -163,7 +163,7 @@ class _Draft:
 
     def grow(self) -> None:
         """Add centres for groups of far rows."""
-        self.layer.dynamic_update(self.fresh, known=self.known, weights=self.weights)
+        self.layer.dynamic_update(self.fresh, known=self.known)
         self.begun = self.layer.clusters.detach().clone()
 
     def train(self, number: int, on_event: Listener, cancel: CancelToken | None) -> None:

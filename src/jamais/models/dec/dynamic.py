@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from jamais.errors import InputError, SettingsError, ShapeMismatchError
 from jamais.models.dec.clustering import ClusteringLayer
-from jamais.models.dec.grouping import Known, dense_groups
+from jamais.models.dec.grouping import Expected, dense_groups
 from jamais.types import Bools, Floats, Ints, Vectors
 
 _PER_CENTRE = ("history_centers_mask", "anchors", "fisher", "reach", "handicaps")
@@ -54,26 +54,21 @@ class DynamicClusteringLayer(ClusteringLayer):
         self.smallest: int = int(smallest)
         self._begin(n_clusters)
 
-    def dynamic_update(
-        self,
-        new_embeddings: Tensor | Vectors,
-        *,
-        known: Tensor | Vectors | None = None,
-        weights: Floats | None = None,
-    ) -> Tensor:
+    def dynamic_update(self, new_embeddings: Tensor | Vectors, *, known: Tensor | Vectors | None = None) -> Tensor:
         """Add a centre for each group of far latents; return the numbers [m] of the new centres, often none.
 
-        `new_embeddings` [n, width] are latents: encode first. `known` [m, width] are latents of remembered rows, each
-        standing for `weights` [m] rows: a group that is as dense among them is no news. The numbers of the centres
-        before never change. Raise `InputError` for NaN, `ShapeMismatchError` for another width; nothing is changed.
+        `new_embeddings` [n, width] are latents: encode first. `known` [m, width] are latents of remembered rows: a
+        group as dense as those of its cluster make it expect is no news. The numbers of the centres before never
+        change. Raise `InputError` for NaN, `ShapeMismatchError` for another width; nothing is changed then.
         """
         latents = self._checked(new_embeddings)
-        old = Known(self._checked(known), weights) if known is not None else None
+        remembered = None if known is None else self._checked(known)
         before = self.n_clusters
         self.history_centers_mask.fill_(True)
         distances = self.distances(latents)
         reach = self._reach()
         far: Bools = distances.min(axis=1, initial=np.inf) > reach[distances.argmin(axis=1)]
+        old = None if remembered is None else self._expected(remembered, latents[~far])
         groups = dense_groups(latents, far, old, radius=float(np.median(reach)), smallest=self.smallest)
         if groups:
             self._grow(before + len(groups))
@@ -140,6 +135,13 @@ class DynamicClusteringLayer(ClusteringLayer):
         if n_clusters != self.n_clusters:
             super()._resize(n_clusters)
             self._begin(n_clusters)
+
+    def _expected(self, known: Vectors, usual: Vectors) -> Expected:
+        """Let each old latent [m, width] stand for its share of the new ones within reach [n, width] of its cluster."""
+        owners = self.nearest(known)
+        kept = np.bincount(owners, minlength=self.n_clusters)
+        came = np.bincount(self.nearest(usual), minlength=self.n_clusters) / _WITHIN
+        return Expected(known, (came / np.maximum(kept, 1))[owners])
 
     def _reach(self) -> Floats:
         """Return the reach [k]; of a cluster too young to have one, what is usual here."""

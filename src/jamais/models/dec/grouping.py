@@ -19,19 +19,24 @@ _SIGMAS = 4.0  # and as many standard deviations above it: 4 leave one chance in
 
 
 @dataclass(frozen=True)
-class Known:
-    """Old latents [m, width] and how many rows each stands for, [m]; one each where nothing is said."""
+class Expected:
+    """What old rows would bring: old latents [m, width], and as how many of the new rows each counts, [m].
+
+    The weights follow how often each cluster comes among the new rows: ten times as many rows of one known cluster
+    make its fringe ten times as dense, and are no news.
+    """
 
     latents: Vectors
-    weights: Floats | None = None
+    weights: Floats
 
-    def within(self, centre: Floats, radius: float) -> tuple[float, float]:
-        """Return how many old rows lie in a ball, and how many there are."""
-        weights = np.ones(len(self.latents)) if self.weights is None else self.weights
-        return float(weights[_within(self.latents, centre, radius)].sum()), float(weights.sum())
+    def within(self, centre: Floats, radius: float) -> float:
+        """Return how many new rows to expect in a ball."""
+        gaps = np.add.reduce((self.latents - centre) ** 2, axis=1)
+        # The nearest old row is added to those inside: none among few kept rows does not mean none among all.
+        return float(self.weights[gaps <= radius**2].sum() + self.weights[int(gaps.argmin())])
 
 
-def dense_groups(latents: Vectors, far: Bools, known: Known | None, *, radius: float, smallest: int) -> list[Ints]:
+def dense_groups(latents: Vectors, far: Bools, known: Expected | None, *, radius: float, smallest: int) -> list[Ints]:
     """Return the members (row numbers) of each group among the far `latents` [n, width], largest first.
 
     A group has at least `smallest` far members within `radius` of its centre.
@@ -69,13 +74,10 @@ def _within(rows: Vectors, centre: Floats, radius: float) -> Bools:
     return np.asarray(np.add.reduce((rows - centre) ** 2, axis=1) <= radius**2)
 
 
-def _is_news(latents: Vectors, known: Known | None, centre: Floats, radius: float, smallest: int) -> bool:
+def _is_news(latents: Vectors, known: Expected | None, centre: Floats, radius: float, smallest: int) -> bool:
     """Tell whether the ball holds many more of the new latents than their share of the old ones."""
     here = int(np.count_nonzero(_within(latents, centre, radius)))
     if known is None or not len(known.latents):
         return here >= smallest
-    before, total = known.within(centre, radius)
-    # One kept row is added to what was seen there: none among few kept rows does not mean none among all.
-    one = total / len(known.latents)
-    expected = (before + one) * len(latents) / (total + one)
+    expected = known.within(centre, radius)
     return bool(here >= max(smallest, _TIMES * expected, expected + _SIGMAS * expected**0.5))
