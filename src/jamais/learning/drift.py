@@ -37,15 +37,15 @@ class DriftSettings:
     quantile: float = 0.95
     """Quantile of the calibration beyond which a row is far out. 0.95: known well from a few hundred rows, and a
     change that shows in one row of five is noticed within some fifty."""
-    rows_between_false_alarms: int = 100_000
-    """Rows in which chance alone says so once, on average, at most. Each factor of ten delays by some fifteen rows
-    where one row in five is new."""
+    rows_between_false_alarms: int = 10_000
+    """Rows in which chance alone says so once, on average, at most; what is allowed for a calibration of few rows makes
+    it ten times as many. Each factor of ten delays by some twenty rows where one row in five is new."""
 
     def __post_init__(self) -> None:
         if not 0.5 <= self.quantile < 1:
             raise ValueError("the quantile is a share from 0.5 to below 1, for example 0.95")
         if self.rows_between_false_alarms < 100:
-            raise ValueError("rows between false alarms are 100 or more, for example 100000")
+            raise ValueError("rows between false alarms are 100 or more, for example 10000")
 
 
 class ExceedanceTest:
@@ -53,18 +53,22 @@ class ExceedanceTest:
 
     `calibration_rows` are the rows behind the p-values: of 100 of them the quantile is known only roughly, and as
     many exceedances are allowed for as one calibration in a hundred brings. None: p-values are taken as exact. Rows
-    that come in bursts make more false alarms than `rows_between_false_alarms` says.
+    that come in bursts make more false alarms than `rows_between_false_alarms` says. `usual` is the share of normal
+    rows that exceed, where it is known to be more than 1 - quantile: scores that nearly tie do that.
     """
 
-    def __init__(self, settings: DriftSettings | None = None, calibration_rows: int | None = None) -> None:
-        self._set(settings or DriftSettings(), calibration_rows)
+    def __init__(
+        self, settings: DriftSettings | None = None, calibration_rows: int | None = None, usual: float = 0.0
+    ) -> None:
+        self._set(settings or DriftSettings(), calibration_rows, usual)
         self.reset()
 
-    def _set(self, settings: DriftSettings, calibration_rows: int | None) -> None:
+    def _set(self, settings: DriftSettings, calibration_rows: int | None, usual: float) -> None:
         self.settings = settings
         self.calibration_rows = calibration_rows
+        self.usual = max(usual, 1.0 - settings.quantile)
         self.level = 1.0 - settings.quantile
-        self.rate = allowed_rate(self.level, calibration_rows)
+        self.rate = allowed_rate(self.usual, calibration_rows)
         shares = [times * self.rate / (1 - self.rate + times * self.rate) for times in ODDS]
         self._gains = [share / self.rate for share in shares]
         self._shrinks = [(1 - share) / (1 - self.rate) for share in shares]
@@ -119,7 +123,7 @@ class ExceedanceTest:
 
     def report(self, changes: Sequence[str] = ()) -> DriftReport:
         """Say what was found, with what changed as the caller knows it."""
-        expected = self.rows * self.level
+        expected = self.rows * self.usual
         told = tuple(changes) if self.drifted else ()
         return DriftReport(self.drifted, self.rows, self.exceedances, expected, self.since, told)
 
@@ -128,6 +132,7 @@ class ExceedanceTest:
         return {
             "settings": as_tree(self.settings),
             "calibration_rows": self.calibration_rows,
+            "usual": self.usual,
             "rows": self.rows,
             "exceedances": self.exceedances,
             "noticed": self.noticed,
@@ -142,7 +147,7 @@ class ExceedanceTest:
         """Go on where another test stopped, with its settings."""
         if not len(tree["sums"]) == len(tree["best"]) == len(tree["begins"]) == len(ODDS):
             raise StateError(f"a drift test follows {len(ODDS)} alternatives, saved are {len(tree['sums'])}")
-        self._set(override(DriftSettings(), tree["settings"]), _maybe(tree["calibration_rows"]))
+        self._set(override(DriftSettings(), tree["settings"]), _maybe(tree["calibration_rows"]), float(tree["usual"]))
         self.rows, self.exceedances, self._quiet = int(tree["rows"]), int(tree["exceedances"]), int(tree["quiet"])
         self.noticed, self.since = _maybe(tree["noticed"]), _maybe(tree["since"])
         self._sums, self._best = [float(one) for one in tree["sums"]], [float(one) for one in tree["best"]]
@@ -150,7 +155,7 @@ class ExceedanceTest:
 
 
 def allowed_rate(level: float, calibration_rows: int | None) -> float:
-    """Give the rate of p-values <= `level` that all but one calibration in a hundred stay below.
+    """Give the rate that all but one calibration in a hundred stay below where `level` is exceeded on average.
 
     The share of future rows beyond the k-th highest of n exchangeable ones is Beta(k, n + 1 - k).
     """

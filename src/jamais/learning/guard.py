@@ -36,8 +36,8 @@ class GuardSettings:
     precision_lost: float = 0.005
     """Average precision that may be lost on what has a known label, of 1. Half a point is noise of ties."""
     looks_abnormal: float = 0.95
-    """Share of the rows that may have looked abnormal before. Generous: after a real change of normal life nearly
-    nine in ten did (BGL). A batch with nothing known in it is no more of the same, but something else."""
+    """Share of the rows (of logs: records) that may have looked abnormal before. Generous: after a real change of
+    normal life nearly nine in ten did (BGL). A batch with nothing known in it is not more of the same."""
     fewest_rows: int = 20
     """Rows from which on `looks_abnormal` is a limit. Fewer are like answers of a person: given one by one."""
 
@@ -124,12 +124,16 @@ def precision_lost(
 
 
 def looks_abnormal(
-    abnormal_before: ArrayLike, limits: GuardSettings, name: str = "rows that looked abnormal before (share)"
+    abnormal_before: ArrayLike,
+    limits: GuardSettings,
+    weights: ArrayLike | None = None,
+    name: str = "rows that looked abnormal before (share)",
 ) -> Check:
     """Measure which share of the new rows [n] alarms in the old state: told always, a limit from `fewest_rows` on."""
     rows = np.asarray(abnormal_before, dtype=bool)
-    limit = limits.looks_abnormal if len(rows) >= limits.fewest_rows else 1.0
-    return Check(name, _share(rows, None), limit, "looks_abnormal")
+    n_rows = len(rows) if weights is None else float(np.asarray(weights, dtype=np.float64).sum())
+    limit = 1.0 if n_rows < limits.fewest_rows else limits.looks_abnormal
+    return Check(name, _share(rows, weights), limit, "looks_abnormal")
 
 
 def within(name: str, size: float, capacity: float) -> Check:

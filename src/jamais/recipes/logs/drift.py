@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 import polars as pl
 
+from jamais.detectors.calibration import Calibration
 from jamais.errors import InputError
 from jamais.learning.drift import ExceedanceTest
 from jamais.types import DriftReport
@@ -25,6 +27,10 @@ TIMES = 2.0
 """And at least so many times more, or less."""
 
 
+NEARLY = math.log(2.0)
+"""Nats by which the surprise of the same event differs between a rare and a busy hour."""
+
+
 @dataclass
 class _Seen:
     rows: int
@@ -36,7 +42,8 @@ class Drifting:
     """Follows the verdicts of one pass, frame by frame, in the order of time; memory grows with templates only."""
 
     def __init__(self, recipe: LogRecipe) -> None:
-        self.test = ExceedanceTest(recipe.settings.drift, recipe.calibration.n_rows)
+        usual = _usual(recipe.calibration, 1.0 - recipe.settings.drift.quantile)
+        self.test = ExceedanceTest(recipe.settings.drift, recipe.calibration.n_rows, usual)
         self.recipe = recipe
         self._places = {item: place for place, item in enumerate(recipe.parser.ids)}
         self._seen: dict[str, _Seen] = {}
@@ -44,13 +51,18 @@ class Drifting:
 
     def push(self, frame: pl.DataFrame) -> None:
         """Take more verdicts, in the order in which they were decided."""
-        self.test.push(frame["p_value"].to_numpy())
+        ordered = frame if frame["row"].is_sorted() else frame.sort("row")
+        self.test.push(ordered["p_value"].to_numpy())
+        self.count(ordered)
+
+    def count(self, frame: pl.DataFrame) -> None:
+        """Count what the rows of a frame are about, and leave the test to the caller."""
         items = frame.group_by("item", maintain_order=True).agg(
             pl.len().alias("rows"), pl.col("row").min().alias("first"), pl.col("template").first()
         )
         for item, rows, first, text in items.iter_rows():
             seen = self._seen.setdefault(item, _Seen(0, first, text))
-            seen.rows += rows
+            seen.rows, seen.first = seen.rows + rows, min(seen.first, first)
 
     def report(self) -> DriftReport:
         """Say what was found so far."""
@@ -95,6 +107,16 @@ class Drifting:
                 for place in chosen[:NAMED].tolist()
             ]
         return told
+
+
+def _usual(calibration: Calibration, level: float) -> float:
+    """Give the share of normal rows that may well be beyond a level.
+
+    An event had another surprise whenever it came, as it was counted on the way. When its share is around the level,
+    all rows with it are beyond together, or none: those within a factor of two of the level in frequency are counted.
+    """
+    near = calibration.values >= calibration.threshold(level) - NEARLY
+    return float(calibration.weights[near].sum() / max(calibration.n_rows, 1))
 
 
 def drift_in(recipe: LogRecipe, verdicts: pl.DataFrame) -> DriftReport:

@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 
 from jamais.sources.records import Records
-from jamais.types import Bools
+from jamais.types import Floats, Ints
 
 if TYPE_CHECKING:
     from jamais.recipes.logs.recipe import LogRecipe
@@ -20,7 +20,10 @@ class Before:
     def __init__(self, recipe: LogRecipe) -> None:
         self.scorer = recipe.scorer()
         self.drifting = recipe.drifting()
-        self._abnormal: list[Bools] = []
+        self._rows: list[Ints] = []
+        self._p_values: list[Floats] = []
+        self.n_rows = 0
+        self.n_abnormal = 0
 
     def look(self, records: Records) -> None:
         """Score one batch of records."""
@@ -30,25 +33,23 @@ class Before:
         """Score what is still open."""
         for frame in self.scorer.flush():
             self.take(frame)
+        self.test()
 
     def take(self, frame: pl.DataFrame | None) -> None:
         """Take verdicts that somebody else made of the data."""
-        if frame is not None:
-            self.drifting.push(frame)
-            self._abnormal.append(frame["abnormal"].to_numpy())
+        if frame is None:
+            return
+        self.drifting.count(frame)
+        self._rows.append(frame["row"].to_numpy())
+        self._p_values.append(frame["p_value"].to_numpy())
+        self.n_rows += len(frame)
+        self.n_abnormal += int(frame["abnormal"].sum())
 
-    @property
-    def abnormal(self) -> Bools:
-        """Say which rows [n] alarm."""
-        return np.concatenate([np.empty(0, dtype=bool), *self._abnormal])
-
-    @property
-    def n_rows(self) -> int:
-        return len(self.abnormal)
-
-    @property
-    def n_abnormal(self) -> int:
-        return int(self.abnormal.sum())
+    def test(self) -> None:
+        """Test for drift, all verdicts being there: in the order of the rows, which are decided in another one."""
+        if self.n_rows:
+            order = np.argsort(np.concatenate(self._rows), kind="stable")
+            self.drifting.test.push(np.concatenate(self._p_values)[order])
 
     def events(self) -> tuple[str, ...]:
         """Tell, in a line each, that normal has moved, and what is new: that it has, and how much, before details."""

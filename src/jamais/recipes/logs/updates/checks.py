@@ -13,7 +13,6 @@ from jamais.learning import guard
 from jamais.memory.cover import CoverMemory
 from jamais.recipes.logs.events.lexicon import said
 from jamais.recipes.logs.events.novelty import Novelty
-from jamais.recipes.logs.updates.before import Before
 from jamais.types import Bools, Check, Floats, Ints, LearnReport
 
 if TYPE_CHECKING:
@@ -21,11 +20,13 @@ if TYPE_CHECKING:
 
 MOST_COMPARED = 2_000
 """New templates that are compared with confirmed abnormal ones, the most frequent: some ten seconds of encoding."""
-_WHY = re.compile(r"(?:never seen|confirmed abnormal before|rare: in [\d,]+ of [\d,]+ before): (.*?)(?:; |$)", re.S)
+_WHY = re.compile(
+    r"(?:never seen|confirmed abnormal before(?: \(.*?\))?|rare: in [\d,]+ of [\d,]+ before): (.*?)(?:; |$)", re.S
+)
 
 
 def checks_of_data(
-    old: LogRecipe, new: LogRecipe, before: Before, items: Collection[str], events: Ints, counts: Ints
+    old: LogRecipe, new: LogRecipe, items: Collection[str], events: Ints, counts: Ints
 ) -> tuple[Check, ...]:
     """Measure what vouched-for data would change; `events` [n] are its templates, `counts` [n] their records."""
     limits = old.settings.guard
@@ -34,7 +35,7 @@ def checks_of_data(
         *checks_of_memory(old, new),
         guard.confirmed_abnormal(bad, limits),
         *_like_abnormal(old, new, events, counts),
-        guard.looks_abnormal(before.abnormal, limits),
+        _looks_abnormal(old, events, counts),
         guard.within("vectors in memory", len(new.meaning.memory), new.settings.memory.capacity),
         guard.within("templates", new.n_templates(), new.settings.parsing.max_templates),
     )
@@ -62,6 +63,18 @@ def checks_of_memory(old: LogRecipe, new: LogRecipe) -> tuple[Check, ...]:
         limits,
     )
     return (changed,) if lost is None else (changed, lost)
+
+
+def _looks_abnormal(old: LogRecipe, events: Ints, counts: Ints) -> Check:
+    """Measure the share of records that were never seen, or alarm alone, in the old state.
+
+    Records, not rows: after a change of life every session or window holds something new, and much that is known.
+    """
+    known = events < len(old.parser)
+    odd = np.ones(len(events), dtype=bool)
+    odd[known] = _alarms(old, _nats(old)[events[known]])
+    name = "records that looked abnormal before (share)"
+    return guard.looks_abnormal(odd, old.settings.guard, counts, name)
 
 
 def _nats(recipe: LogRecipe) -> Floats:

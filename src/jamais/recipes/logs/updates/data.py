@@ -35,7 +35,7 @@ def learn_trusted(
         new.take(learner, 1.0)
     for item in ids:
         new.quarantine.release(item)
-    checks = checks_of_data(old, new, before, ids, events, counts)
+    checks = checks_of_data(old, new, ids, events, counts)
     totals = {
         "new templates": new.n_templates() - known,
         "templates": new.n_templates(),

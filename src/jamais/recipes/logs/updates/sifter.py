@@ -48,6 +48,7 @@ class Sifter:
             listener(Event("reading", reader.bytes_done, reader.bytes_total, {"records": self.scorer.n_records}))
         for frame in self.scorer.flush():
             self._note(frame)
+        self.before.test()
         self.columns = self.learner.columns()
         self.facts = self.learner.facts
         self.normal = self._normal()
