@@ -18,6 +18,14 @@ if TYPE_CHECKING:
     import polars as pl
 
 
+class Drifting(Protocol):
+    """Follows the verdicts of one pass and says whether normal has moved."""
+
+    def push(self, frame: pl.DataFrame) -> None: ...
+
+    def report(self) -> DriftReport: ...
+
+
 class Recipe(Protocol):
     """What a kind of data must be able to do for a watcher. Nothing here changes the recipe itself."""
 
@@ -51,6 +59,8 @@ class Recipe(Protocol):
         ...
 
     def drift(self, verdicts: pl.DataFrame) -> DriftReport: ...
+
+    def drifting(self) -> Drifting: ...
 
     def meaning_of_rate(self) -> str: ...
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -22,9 +22,7 @@ class Pass:
     def __init__(self, watcher: Watcher, data: Any, listener: Listener) -> None:
         self._recipe, self._listener = watcher.recipe, listener
         self._reader = watcher.recipe.batches(data)
-        # Kinds whose rows have no order in time cannot drift.
-        drifting: Callable[[], Any] | None = getattr(self._recipe, "drifting", None)
-        self._drifting = drifting() if drifting is not None else None
+        self._drifting = self._recipe.drifting()
         self.n_rows = 0
 
     def __iter__(self) -> Iterator[pl.DataFrame]:
@@ -32,8 +30,7 @@ class Pass:
 
         for frame in scored(self._recipe, self._reader, self._listener):
             self.n_rows += len(frame)
-            if self._drifting is not None:
-                self._drifting.push(frame)
+            self._drifting.push(frame)
             yield frame
         if not self.n_rows:
             yield self._recipe.scorer().empty()
@@ -48,8 +45,8 @@ class Pass:
 
     def _drift(self) -> list[str]:
         """Say in one sentence that normal has moved, if it has, and what to do."""
-        report = self._drifting.report() if self._drifting is not None else None
-        if report is None or not report.drifted:
+        report = self._drifting.report()
+        if not report.drifted:
             return []
         most = [change for change in report.changes if not change.startswith(" ")][:1]
         moved = str(report).splitlines()[0]
