@@ -32,13 +32,23 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 def fitted(watcher: Watcher, out: str) -> None:
     """Say what was read and learned, what the alarm rate means, and what to type next."""
     tree = watcher.recipe.state_dict()
+    more = {"logs": "today.log"}.get(watcher.kind, "today.npy")
     for name, text in {
-        **read_and_learned(tree),
+        **(read_and_learned(tree) if watcher.kind == "logs" else _rows_read(watcher.recipe)),
         "alarms": f"rate {watcher.alarm_rate:g}: {watcher.recipe.meaning_of_rate()}",
         "saved": f"{out}, version {watcher.version}",
-        "next": f"jamais score {shlex.quote(out)} today.log",
+        "next": f"jamais score {shlex.quote(out)} {more}",
     }.items():
         field(name, text)
+
+
+def _rows_read(recipe: Any) -> dict[str, str]:
+    """Say what rows of numbers were read, and which clusters they form."""
+    facts, clusters = recipe.facts, recipe.clusters
+    return {
+        "read": f"{facts.rows:,} rows of width {facts.width} ({facts.format})",
+        "learned": f"{clusters.n_clusters:,} clusters, {len(recipe.detector.memory):,} rows remembered",
+    } | ({"note": "; ".join(recipe.said)} if recipe.said else {})
 
 
 def read_and_learned(tree: Mapping[str, Any]) -> dict[str, str]:

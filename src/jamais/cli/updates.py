@@ -18,6 +18,7 @@ from jamais.types import LearnReport, Listener
 if TYPE_CHECKING:
     import polars as pl
 
+    from jamais.cli.labels import Labels
     from jamais.watcher import Watcher
 
 Update = Callable[["Watcher"], LearnReport]
@@ -57,6 +58,8 @@ class Answering:
         from jamais.types import silent
 
         labels = Labels.read(self.labels)
+        if self.data is not None and watcher.kind == "embeddings":
+            return self._about_rows(watcher, labels)
         frames: Iterable[pl.DataFrame]
         if self.alarms:
             frames = [read_alarms(self.alarms)]
@@ -73,6 +76,16 @@ class Answering:
             about = "this data" if self.alarms or self.data is not None else "what waits in quarantine"
             raise InputError(f"no answer in {self.labels} is about a row of {about}: compare its {labels.key}")
         return watcher.feedback(rows.drop("label"), rows["label"].to_list(), self.dry_run, self.limits)
+
+    def _about_rows(self, watcher: Watcher, labels: Labels) -> LearnReport:
+        """Answer for rows of numbers: verdicts of rows that do not alarm leave the row itself out."""
+        from jamais.cli.verdicts.one_pass import Pass
+        from jamais.types import silent
+
+        answers = [one for frame in Pass(watcher, self.data, silent) for one in labels.of(frame).to_list()]
+        if all(one is None for one in answers):
+            raise InputError(f"no answer in {self.labels} is about a row of this data: compare its {labels.key}")
+        return watcher.feedback(self.data, answers, self.dry_run, self.limits)
 
 
 def saved(

@@ -14,7 +14,7 @@ INPUTS = ("auto", "text", "json", "logfmt", "cri", "docker", "journal", "syslog"
 
 @click.command("fit")
 @click.argument("data", nargs=-1, required=True)
-@click.option("--kind", type=click.Choice(["logs"]), default="logs", help="What the data is [logs].")
+@click.option("--kind", type=click.Choice(["logs", "embeddings"]), help="What the data is [logs, of text].")
 @click.option("--out", required=True, metavar="DIR", help="Folder to save the watcher in.")
 @click.option("--group-by", metavar="RE", help="Judge sessions, named by group 1 of RE or by a JSON key.")
 @click.option("--window", metavar="20|60s", help="Judge windows of so many lines or so much time.")
@@ -30,7 +30,7 @@ INPUTS = ("auto", "text", "json", "logfmt", "cri", "docker", "journal", "syslog"
 @click.option("--config", metavar="FILE.toml", help="Settings from a file; --set and flags go before it.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Seed of all random numbers.")
 def command(
-    data: tuple[str, ...], kind: str, out: str, no_severity: bool, sets: tuple[str, ...],
+    data: tuple[str, ...], kind: str | None, out: str, no_severity: bool, sets: tuple[str, ...],
     config: str | None, seed: int, **flags: Any,
 ) -> None:  # fmt: skip
     """Learn from scratch what is normal.
@@ -38,9 +38,12 @@ def command(
     DATA should show ordinary life: the more of its days and nights, the better. A few abnormal lines in
     it do no harm. The last 30 % of it, in time, say what "rare" means.
 
+    With --kind embeddings, DATA is rows of numbers: .npy, .npz, .parquet or .csv.
+
     \b
     Example:
       jamais fit normal.log --out watchers/app
+      jamais fit rows.npy --kind embeddings --out watchers/rows --set metric=cosine
       jamais fit 'logs/app-*.log.gz' --out watchers/app --group-by 'req=(\\w+)' --alarms-per-day 5
     """
     import jamais

@@ -47,6 +47,11 @@ class Wanted:
 
 def watch(watcher: Watcher, wanted: Wanted) -> None:
     """Watch until the end of the pipe, a signal, or until nobody reads standard output."""
+    if watcher.kind != "logs":
+        raise InputError(
+            f"watch reads a log as it is written, this is a watcher of {watcher.kind}: jamais score {wanted.folder} "
+            "FILE, or in Python watcher.stream().push(rows)"
+        )
     if wanted.resume and wanted.log == "-":
         raise InputError("standard input has no place to resume at: name a file, or leave --resume out")
     with ExitStack() as stack:

@@ -39,7 +39,7 @@ def write(verdicts: Iterable[pl.DataFrame], wanted: Wanted, watcher: Watcher) ->
     format_ = sinks.format_of(wanted.format, wanted.out)
     n_alarms = 0
     with ExitStack() as stack:
-        files: list[Sink] = [_verdicts(format_, stack, wanted, watcher)]
+        files: list[Sink] = [sinks.WithoutVectors(_verdicts(format_, stack, wanted, watcher))]
         if wanted.alarms:
             files.append(sinks.AlarmFile(stack.enter_context(opened(wanted.alarms)), watcher.version))
         if wanted.plot:

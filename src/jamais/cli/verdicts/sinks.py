@@ -148,6 +148,19 @@ class Abnormal:
         self._inner.close()
 
 
+class WithoutVectors:
+    """Passes on all but the rows of numbers themselves, which only alarm records hold: there, answers need them."""
+
+    def __init__(self, inner: Sink) -> None:
+        self._inner = inner
+
+    def add(self, frame: pl.DataFrame) -> None:
+        self._inner.add(frame.drop("vector", strict=False))
+
+    def close(self) -> None:
+        self._inner.close()
+
+
 class AlarmFile:
     """Alarm records, one per line."""
 

@@ -55,7 +55,7 @@ class Table:
 def _story(story: Story, width: int) -> Iterator[str]:
     worst = story.worst
     about = "~" if worst["p_extrapolated"] else ""
-    seen = f"{_short(story.first)}"
+    seen = f"{_short(story.first)}" if "template" in worst else f"row {worst['row']:,}"
     if story.last != story.first:
         seen += f" … {_short(story.last)}"
     p_value = f"p {about}{worst['p_value']:.1g}"
