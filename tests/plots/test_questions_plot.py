@@ -42,9 +42,9 @@ def test_a_picture_is_written_whole_and_the_same_twice(n: int, tmp_path: Path) -
 
 def test_the_headline_counts_the_fewest_answers_that_settle_most() -> None:
     asked = questions(70.0, 20.0, 5.0, 5.0)
-    assert _headline(asked, asked) == "2 answers settle 90% of what answers can settle: 104 alarms of 4 causes"
+    assert _headline(asked, asked) == "2 answers settle 90% of what is uncertain (4 causes, 104 alarms)"
     one = questions(9.0)
-    assert _headline(one, one) == "One answer settles 100% of what answers can settle: 10 alarms of 1 cause"
+    assert _headline(one, one) == "One answer settles 100% of what is uncertain (1 cause, 10 alarms)"
     assert "Nothing to ask" in _headline(one.head(0), one.head(0))
 
 

@@ -71,14 +71,17 @@ def lines(questions: pl.DataFrame, top: int) -> Iterator[str]:
         return
     width = max(60, shutil.get_terminal_size((110, 24)).columns)
     shown = questions.head(top)
-    settled, alarms = float(shown["settles"].sum()), int(questions["alarms"].sum())
-    yield f"{_many(len(shown), 'answer')} would settle {settled:,.0f} rows; {_many(alarms, 'alarm')} in all"
+    settled, uncertain = float(shown["settles"].sum()), float(questions["settles"].sum())
+    about = f"{_many(len(questions), 'question')} about {_many(int(questions['alarms'].sum()), 'alarm')}"
+    answers = f"{_many(len(shown), 'answer')} would settle {settled:,.0f}"
+    yield f"{about}; {answers} of {uncertain:,.0f} rows that are uncertain"
     yield ""
     yield f"{'settles':>9} {'alarms':>9} {'rows':>9} {'belief':>7} {'answers':>8}  cause"
     for one in shown.iter_rows(named=True):
         counts = f"{one['settles']:>9,.0f} {one['alarms']:>9,} {one['rows']:>9,}"
         yield told.plain(f"{counts} {one['belief']:>7.0%} {one['answers']:>8}  {one['cause']}")
-        why = told.plain((one["why"] or "")[:MOST_TEXT])
+        why = one["why"] or ""
+        why = told.plain(why if len(why) <= MOST_TEXT else f"{why[: MOST_TEXT - 1]}…")
         yield from textwrap.wrap(why, width, initial_indent=" " * 10, subsequent_indent=" " * 12)
     if len(questions) > top:
         yield f"\n… and {_many(len(questions) - top, 'more question')}: --top {len(questions)} shows all"

@@ -43,7 +43,10 @@ def _figure(questions: pl.DataFrame) -> Figure:
     axes: Any = figure.add_axes((0.42, 0.75 / height, 0.43, 1 - 1.5 / height))
     _bars(axes, shown, questions.tail(rest) if rest else None)
     figure.text(0.02, 1 - 0.4 / height, _headline(questions, shown), fontsize=15, weight="bold", parse_math=False)
-    note = "Full bar: what one answer settles. Pale bar: alarms of that cause. %: how probably it is abnormal."
+    note = (
+        "Pale: alarms of that cause. Full: what an answer would settle; much where it is uncertain, little where it is "
+        "known to be abnormal (how probably: %)."
+    )
     figure.text(0.02, 0.15 / height, note, fontsize=8.5, color="#555555")
     return figure
 
@@ -85,5 +88,6 @@ def _headline(questions: pl.DataFrame, shown: pl.DataFrame) -> str:
         if reached >= 0.8 * total:
             break
     answers = "One answer settles" if needed == 1 else f"{needed:,} answers settle"
-    of = f"{alarms:,} alarm{'' if alarms == 1 else 's'} of {len(questions):,} cause{'' if len(questions) == 1 else 's'}"
-    return f"{answers} {reached / total if total else 0:.0%} of what answers can settle: {of}"
+    causes = f"{len(questions):,} cause{'' if len(questions) == 1 else 's'}"
+    about = f"{causes}, {alarms:,} alarm{'' if alarms == 1 else 's'}"
+    return f"{answers} {reached / total if total else 0:.0%} of what is uncertain ({about})"

@@ -38,11 +38,10 @@ def command(
         from jamais.plots.questions_plot import draw_questions
 
         draw_questions(questions, plot)
-    if top:
-        questions = questions.head(top)
+    first = questions.head(top) if top else questions
     if out:
-        asking.write_down(questions, key, out)
-    for line in asking.as_json(questions) if as_json else asking.lines(questions, top or asking.SHOWN):
+        asking.write_down(first, key, out)
+    for line in asking.as_json(first) if as_json else asking.lines(questions, top or asking.SHOWN):
         click.echo(line)
     if len(questions):
         click.echo(f"jamais: {asking.next_step(folder, data, alarms, out)}", err=True)
