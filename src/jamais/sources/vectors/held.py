@@ -19,6 +19,8 @@ def array_source(rows: Any) -> VectorSource:
     if shape is not None and len(shape) != 2:
         hint = ", one row alone is X[None, :]" if len(shape) == 1 else ""
         raise ShapeMismatchError(f"wanted rows [n, width], got an array of shape {tuple(shape)}{hint}")
+    if "sparse" in str(getattr(rows, "layout", "")):
+        raise InputError(f"wanted dense rows [n, width], got a tensor of {rows.layout}: pass X.to_dense()")
 
     def parts(options: VectorSettings, labelled: bool) -> Iterator[Part]:
         if labelled and options.label_column is not None:
@@ -76,5 +78,8 @@ def sliced(rows: Any, labels: Any, options: VectorSettings) -> Iterator[Part]:
 
 
 def _n_bytes(rows: Any) -> int:
-    n_bytes = getattr(rows, "nbytes", None)
+    try:
+        n_bytes = getattr(rows, "nbytes", None)
+    except RuntimeError:  # a sparse tensor; it is refused with a better sentence when it is read
+        return 0
     return int(n_bytes) if isinstance(n_bytes, int) else 0

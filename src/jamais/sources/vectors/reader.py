@@ -144,7 +144,7 @@ def _sources(data: Any) -> list[VectorSource]:
         return [source for one in data for source in _paths(os.fspath(one))]
     if isinstance(data, Mapping):
         return [arrays_source(data)]
-    if hasattr(data, "columns") or hasattr(data, "collect_schema"):
+    if hasattr(data, "collect_schema") or hasattr(data, "columns"):  # asking a lazy table for its columns costs
         return [table_source(data)]
     if hasattr(data, "shape"):
         return [array_source(data)]
@@ -185,9 +185,12 @@ def _file(path: Path) -> VectorSource:
 def _not_finite(rows: Any) -> int | None:
     """Name the first row that is not finite as float32; None where that is not what is wrong."""
     try:
+        given = np.asarray(rows)
+        if given.dtype.kind not in "fO":
+            return None
         with np.errstate(over="ignore"):
-            numbers = np.asarray(rows, dtype=np.float32)
-    except (TypeError, ValueError, OverflowError):
+            numbers = given.astype(np.float32)
+    except (TypeError, ValueError, OverflowError, RuntimeError):
         return None
     bad = np.flatnonzero(~np.isfinite(numbers).reshape(len(numbers), -1).all(axis=1))
     return int(bad[0]) if len(bad) else None
