@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import tempfile
 import weakref
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import IO
 
 import numpy as np
 
+from jamais.errors import StateError
 from jamais.types import Bools, Codes, Ints
 
 
@@ -33,7 +36,8 @@ class Spool:
     """Collects encoded batches in unnamed temporary files, so that memory stays bounded by one batch."""
 
     def __init__(self) -> None:
-        self._files: list[IO[bytes]] = [tempfile.TemporaryFile() for _ in range(3)]  # noqa: SIM115 closed below
+        with _room():
+            self._files: list[IO[bytes]] = [tempfile.TemporaryFile() for _ in range(3)]  # noqa: SIM115 closed below
         # Reading may end in an error anywhere: the files go when nobody holds the spool any more.
         self._closing = weakref.finalize(self, _close, self._files)
         self._group_numbers: dict[bytes, int] = {}
@@ -46,15 +50,17 @@ class Spool:
             known = self._group_numbers
             numbers[:] = [-1 if name is None else known.setdefault(name, len(known)) for name in groups]
         columns = (events.astype(np.int32).tobytes(), times.tobytes(), numbers.tobytes())
-        for file, column in zip(self._files, columns, strict=True):
-            file.write(column)
+        with _room():
+            for file, column in zip(self._files, columns, strict=True):
+                file.write(column)
         self.n_records += len(events)
 
     def columns(self) -> Columns:
         """Give all that was added, mapped from disk rather than read."""
         arrays = []
         for file, dtype in zip(self._files, (np.int32, np.int64, np.int32), strict=True):
-            file.flush()
+            with _room():
+                file.flush()
             arrays.append(np.memmap(file, dtype=dtype, mode="r") if self.n_records else np.empty(0, dtype))
         return Columns(arrays[0], arrays[1], arrays[2], list(self._group_numbers))
 
@@ -66,6 +72,19 @@ class Spool:
 
     def close(self) -> None:
         self._closing()
+
+
+@contextlib.contextmanager
+def _room() -> Iterator[None]:
+    """Say what to do when the disk is full."""
+    try:
+        yield
+    except OSError as wrong:
+        place = tempfile.tempdir or "any folder for temporary files"
+        raise StateError(
+            f"no room in {place} for what is read, sixteen bytes a record ({wrong.strerror or wrong}): nothing was "
+            "changed; free some, or name another folder in TMPDIR"
+        ) from wrong
 
 
 def _close(files: list[IO[bytes]]) -> None:
