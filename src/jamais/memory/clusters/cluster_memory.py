@@ -7,23 +7,26 @@ on held-out rows.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from jamais.errors import CorruptStateError, InputError, NotReadyError, SettingsError
-from jamais.memory.clusters.budget import bar_for
 from jamais.memory.clusters.growing import Growing
 from jamais.memory.clusters.held import Held
 from jamais.memory.clusters.known import Known, Labelled
 from jamais.memory.clusters.layers import Layer
+from jamais.memory.clusters.novel.budget import bar_for
 from jamais.memory.clusters.reports import NONE, Assignment, ClusterEvent, Growth
 from jamais.memory.clusters.roster import Roster
+from jamais.memory.clusters.space import COLUMNS, Space
 from jamais.memory.incoming import checked_rows, checked_whole
 from jamais.types import Ints, StateTree, Vectors
 
 MOST_HELD = 4_000
 """Rows held out: with them .1 % is four rows."""
+_AT_ONCE = 8_192  # rows labelled at once, so that memory is bounded
 _HELD_SHARE = 3  # one row in so many of the first ones is held out
 
 
@@ -38,6 +41,7 @@ class ClusterMemory:
     - `recent`: rows kept of those that came last. In them clusters are born.
     - `n_neighbors`: exemplars that vote on a row.
     - `far_share`: share of known rows that are as far from all exemplars as a row of no cluster (-1).
+    - `columns`: main columns in which rows are compared where they are much wider; 0 compares all columns.
 
     A row that is an exemplar bit for bit keeps its label for ever. Work is exact and does not depend on the batch.
     """
@@ -45,16 +49,21 @@ class ClusterMemory:
     def __init__(
         self,
         exemplars: int = 200,
-        shift_budget: float = 0.0045,
+        shift_budget: float = 0.005,
         smallest: int | None = None,
         recent: int = 5_000,
         n_neighbors: int = 5,
         seed: int = 0,
         *,
         far_share: float = 0.0005,
+        columns: int = COLUMNS,
     ) -> None:
-        if min(exemplars, recent, n_neighbors) < 1 or (smallest is not None and smallest < 2) or seed < 0:
-            raise SettingsError("ClusterMemory wants exemplars, recent, n_neighbors >= 1, smallest >= 2, seed >= 0")
+        if min(exemplars, recent, n_neighbors) < 1 or (smallest is not None and smallest < 2):
+            raise SettingsError(
+                "ClusterMemory wants exemplars, recent, n_neighbors of 1 or more, smallest of 2 or more"
+            )
+        if seed < 0 or columns < 0:
+            raise SettingsError(f"ClusterMemory wants a seed and columns of 0 or more, got {seed} and {columns}")
         if not (0.0 <= shift_budget < 1.0 and 0.0 <= far_share < 1.0):
             raise SettingsError(f"ClusterMemory wants shares in [0, 1), got {shift_budget} and {far_share}")
         self.exemplars = int(exemplars)
@@ -64,12 +73,13 @@ class ClusterMemory:
         self.n_neighbors = int(n_neighbors)
         self.seed = int(seed)
         self.far_share = float(far_share)
+        self.columns = int(columns)
         self._inside: Growing | None = None
 
     @property
     def width(self) -> int | None:
         """Width of the rows; None before `begin`."""
-        return None if self._inside is None else self._inside.known.exemplars.shape[1]
+        return None if self._inside is None else len(self._inside.known.space.centre)
 
     @property
     def n_seen(self) -> int:
@@ -98,12 +108,12 @@ class ClusterMemory:
     @property
     def pending(self) -> int:
         """Recent rows that look new and belong to no cluster yet."""
-        return 0 if self._inside is None else self._inside.pending()
+        return 0 if self._inside is None else self._inside.pending(self.n_neighbors)
 
     @property
     def rows(self) -> Vectors:
         """All exemplars [m, width]; the id of an exemplar is its place."""
-        return self._ready().known.exemplars
+        return self._ready().known.exemplars.raw
 
     @property
     def labels(self) -> Ints:
@@ -112,16 +122,12 @@ class ClusterMemory:
         return inside.roster.now(inside.known.clusters)
 
     @property
-    def held_out(self) -> Vectors:
-        """Known rows [h, width] on which label shift is measured."""
-        return self._ready().held.rows
-
-    @property
     def ram_bytes(self) -> int:
         """Bytes held for rows."""
         if self._inside is None:
             return 0
-        return int(sum(one.nbytes for one in (self.rows, self.held_out, self._inside.recent)))
+        parts = (self._inside.known.exemplars, self._inside.held.points, self._inside.recent)
+        return int(sum(one.raw.nbytes + (one.rows.nbytes if one.rows is not one.raw else 0) for one in parts))
 
     def begin(self, rows: Any, labels: Any) -> None:
         """Learn the first clusters from `rows` [n, width] with `labels` [n] >= 0, forgetting all before."""
@@ -132,17 +138,16 @@ class ClusterMemory:
         order = np.random.default_rng(self.seed).permutation(len(given))
         held = order[: min(len(given) // _HELD_SHARE, MOST_HELD)]
         kept = _first_of_each(told, order[len(held) :], self.exemplars)
-        layer = Layer(given[kept], told[kept], np.arange(len(kept)), 0.0)
+        space = Space.of(given[order], self.columns, self.seed)
+        layer = Layer(space.points(given[kept]), told[kept], np.arange(len(kept)), 0.0)
+        known = Known(space, (layer,), np.inf)
         roster = Roster(np.unique(told))
         roster.count(told)
-        known = Known((layer,), np.inf)
+        points = space.points(given[held])
         if len(held):
-            distances = known.label(given[held], None, self.n_neighbors).near.mean(self.n_neighbors)
-            middle = max(float(np.median(distances)), 1e-30)
-            beyond = bar_for(np.log(np.maximum(distances, 1e-30) / middle), self.far_share)
-            known = Known((layer,), middle * float(np.exp(min(beyond, 50.0))))
-        first = known.label(given[held], told[held], self.n_neighbors).labels
-        self._inside = Growing(known, roster, Held.of(given[held], told[held], first), len(given))
+            known = Known(space, (layer,), self._far(known.label(points, None, self.n_neighbors)))
+        first = known.label(points, told[held], self.n_neighbors).labels
+        self._inside = Growing(known, roster, Held.of(points, told[held], first), len(given))
 
     def assign(self, rows: Any, told: Any = None) -> Assignment:
         """Say which cluster each of `rows` [n, width] is of; changes nothing.
@@ -152,10 +157,18 @@ class ClusterMemory:
         """
         inside = self._ready()
         given = checked_rows(rows, self.width, "the cluster memory")
-        found = self._label(inside, given, self._told(told, len(given)))
-        distances, k = found.near.distances, self.n_neighbors
-        nearest = np.ascontiguousarray(found.near.ids[:, :k])
-        return Assignment(found.labels, found.near.mean(k), nearest, np.ascontiguousarray(distances[:, :k]))
+        outer, k = self._told(told, len(given)), self.n_neighbors
+        parts = [slice(start, start + _AT_ONCE) for start in range(0, max(1, len(given)), _AT_ONCE)]
+        found = [
+            inside.known.label(inside.known.space.points(given[part]), None if outer is None else outer[part], k)
+            for part in parts
+        ]
+        return Assignment(
+            labels=inside.roster.now(np.concatenate([one.labels for one in found])),
+            novelty=np.concatenate([one.near.mean(k) for one in found]),
+            nearest=np.concatenate([one.near.ids[:, :k] for one in found]),
+            distances=np.concatenate([one.near.distances[:, :k] for one in found]),
+        )
 
     def learn(self, rows: Any, told: Any = None) -> Growth:
         """Let `rows` [n, width] in, and perhaps give birth to clusters; nothing is changed if that fails."""
@@ -165,16 +178,16 @@ class ClusterMemory:
         staged = inside.copy()
         for start in range(0, len(given), self.recent):
             part = slice(start, start + self.recent)
-            staged.take_in(given[part], None if outer is None else outer[part], self)
+            staged.take_in(staged.known.space.points(given[part]), None if outer is None else outer[part], self)
         self._inside = staged
-        before, n = staged.roster.now(inside.held.labels), len(inside.held.rows)
+        before, n = staged.roster.now(inside.held.labels), len(inside.held)
         return Growth(
             rows=len(given),
             events=staged.roster.since(inside.roster),
             shift=float((before != staged.held.labels[:n]).mean()) if n else 0.0,
             total_shift=staged.total_shift(),
             held_out=n,
-            pending=staged.pending(),
+            pending=staged.pending(self.n_neighbors),
             sizes=staged.roster.sizes_now(),
         )
 
@@ -193,7 +206,7 @@ class ClusterMemory:
         return made
 
     def settings(self) -> dict[str, Any]:
-        names = ("exemplars", "shift_budget", "smallest", "recent", "n_neighbors", "seed", "far_share")
+        names = ("exemplars", "shift_budget", "smallest", "recent", "n_neighbors", "seed", "far_share", "columns")
         return {name: getattr(self, name) for name in names}
 
     def state_dict(self) -> StateTree:
@@ -226,17 +239,18 @@ class ClusterMemory:
             raise InputError(f"clusters {born[:5].tolist()} were born here: an outer model tells first clusters only")
         return labels
 
-    def _label(self, inside: Growing, rows: Vectors, told: Ints | None) -> Labelled:
-        found = inside.known.label(rows, told, self.n_neighbors)
-        return found._replace(labels=inside.roster.now(found.labels))
+    def _far(self, held: Labelled) -> float:
+        """Give the mean distance beyond which a row is of no cluster."""
+        distances = np.maximum(held.near.mean(self.n_neighbors), 1e-30)
+        middle = float(np.median(distances))
+        return middle * float(np.exp(min(bar_for(np.log(distances / middle), self.far_share), 50.0)))
 
     def _end(self, kind: str, cluster: int, into: int) -> None:
         staged = self._ready().copy()
         n = staged.roster.end(cluster, into)
         staged.roster.log(ClusterEvent(kind, (cluster,) if into == NONE else (cluster, into), n, staged.n_seen))
-        staged.held = staged.held._replace(
-            first=staged.roster.now(staged.held.first), labels=staged.roster.now(staged.held.labels)
-        )
+        first, labels = staged.roster.now(staged.held.first), staged.roster.now(staged.held.labels)
+        staged.held = replace(staged.held, first=first, labels=labels)
         self._inside = staged
 
 

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from jamais.errors import CorruptStateError
-from jamais.types import Bools, Ints, StateTree, Vectors
+from jamais.memory.clusters.space import Points, Space
+from jamais.types import Bools, Ints, StateTree
 
 _COLUMNS = ("told", "first", "labels")
 
 
-class Held(NamedTuple):
-    """Rows [h, width] that no decision was made from, what an outer model told of them, and their labels [h]."""
+@dataclass(frozen=True)
+class Held:
+    """Rows [h] that no decision was made from, what an outer model told of them, and their labels [h]."""
 
-    rows: Vectors
+    points: Points
     told: Ints
     first: Ints
     """The label when the row came."""
@@ -23,36 +25,38 @@ class Held(NamedTuple):
     """The label now."""
 
     @classmethod
-    def of(cls, rows: Vectors, told: Ints, labels: Ints) -> Held:
-        return cls(rows, told, labels, labels)
+    def of(cls, points: Points, told: Ints, labels: Ints) -> Held:
+        return cls(points, told, labels, labels)
 
-    def more(self, other: Held, most: int) -> Held:
-        """Add rows, as long as there are at most `most`."""
-        room = max(0, most - len(self.rows))
+    def __len__(self) -> int:
+        return len(self.points)
+
+    def more(self, other: Held) -> Held:
         return Held(
-            np.concatenate([self.rows, other.rows[:room]]),
-            np.concatenate([self.told, other.told[:room]]),
-            np.concatenate([self.first, other.first[:room]]),
-            np.concatenate([self.labels, other.labels[:room]]),
+            self.points.below(other.points, len(self) + len(other)),
+            np.concatenate([self.told, other.told]),
+            np.concatenate([self.first, other.first]),
+            np.concatenate([self.labels, other.labels]),
         )
 
     def relabelled(self, labels: Ints) -> Held:
-        return self._replace(labels=labels)
+        return replace(self, labels=labels)
 
     def moved(self) -> Bools:
         return np.asarray(self.first != self.labels)
 
     def state_dict(self) -> StateTree:
-        return self._asdict()
+        return {"rows": self.points.raw, "told": self.told, "first": self.first, "labels": self.labels}
 
     @classmethod
-    def from_state(cls, tree: StateTree, width: int) -> Held:
+    def from_state(cls, tree: StateTree, space: Space) -> Held:
         rows, columns = tree["rows"], [tree[name] for name in _COLUMNS]
         if (
             rows.dtype != np.float32
-            or rows.shape != (len(rows), width)
+            or rows.shape != (len(rows), len(space.centre))
             or not np.isfinite(rows).all()
             or any(one.dtype != np.int64 or one.shape != (len(rows),) for one in columns)
         ):
             raise CorruptStateError("held-out rows of a cluster memory do not fit together: load another version")
-        return cls(np.array(rows, order="C"), *(one.copy() for one in columns))
+        told, first, labels = (one.copy() for one in columns)
+        return cls(space.points(np.array(rows, order="C")), told, first, labels)

@@ -8,11 +8,14 @@ from typing import NamedTuple
 import numpy as np
 
 from jamais.errors import CorruptStateError
+from jamais.memory.clusters.space import Points, Space
 from jamais.memory.nearest import NearestRows
 from jamais.types import Bools, Floats, Ints, StateTree, Vectors
 
 LOCAL = 8
 """Exemplars whose mean a row is compared with, beside its distances to the nearest ones."""
+REACH = 2.0
+"""Rows so many times farther from new exemplars than from known ones are not asked at all."""
 _TINY = 1e-30
 _AT_ONCE = 256  # rows whose neighbours are looked up at once: they stay in the cache
 
@@ -56,7 +59,7 @@ class Near(NamedTuple):
             np.concatenate([self.ids, other.ids])[-most:],
         )
 
-    def take(self, which: Ints | Bools) -> Near:
+    def take(self, which: Ints | Bools | slice) -> Near:
         return Near(self.distances[which], self.clusters[which], self.ids[which])
 
     def without(self, own: Bools) -> Near:
@@ -69,14 +72,15 @@ class Near(NamedTuple):
 
 
 class Layer:
-    """Exemplars `rows` [m, width] of clusters that one update found. Its arrays are never written again.
+    """Exemplars [m] of clusters that one update found. Its arrays are never written again.
 
     `ids` [m] are places among the exemplars of all layers. A row is taken by the layer if its `contrast` with all
     layers before it is above `bar`.
     """
 
-    def __init__(self, rows: Vectors, clusters: Ints, ids: Ints, bar: float) -> None:
-        self.rows = rows
+    def __init__(self, points: Points, clusters: Ints, ids: Ints, bar: float) -> None:
+        self.points = points
+        self.rows = points.rows
         self.clusters = clusters
         self.ids = ids
         self.bar = float(bar)
@@ -93,22 +97,22 @@ class Layer:
         return Near(distances, self.clusters[slots], self.ids[slots])
 
     def state_dict(self) -> StateTree:
-        return {"rows": self.rows, "clusters": self.clusters, "ids": self.ids, "bar": self.bar}
+        return {"rows": self.points.raw, "clusters": self.clusters, "ids": self.ids, "bar": self.bar}
 
     @classmethod
-    def from_state(cls, tree: StateTree) -> Layer:
+    def from_state(cls, tree: StateTree, space: Space) -> Layer:
         rows, clusters, ids = (tree.get(name) for name in ("rows", "clusters", "ids"))
         if (
             not (isinstance(rows, np.ndarray) and isinstance(clusters, np.ndarray) and isinstance(ids, np.ndarray))
-            or rows.ndim != 2
             or rows.dtype != np.float32
+            or rows.shape != (len(rows), len(space.centre))
             or not len(rows)
             or not np.isfinite(rows).all()
             or any(one.shape != (len(rows),) or one.dtype != np.int64 or (one < 0).any() for one in (clusters, ids))
-            or not float(tree["bar"]) >= 0.0
+            or not np.isfinite(float(tree["bar"]))
         ):
             raise CorruptStateError("rows, clusters and ids of a layer do not fit together: load another version")
-        return cls(np.array(rows, order="C"), clusters.copy(), ids.copy(), float(tree["bar"]))
+        return cls(space.points(np.array(rows, order="C")), clusters.copy(), ids.copy(), float(tree["bar"]))
 
 
 def contrast(rows: Vectors, which: Ints, known: Near, of_known: Vectors, new: Near, of_new: Vectors, k: int) -> Floats:

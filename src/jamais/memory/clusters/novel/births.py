@@ -7,14 +7,14 @@ fall into groups. Held-out known rows go through the same steps: what they reach
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import numpy as np
 
-from jamais.memory.clusters.budget import bar_for, chance
-from jamais.memory.clusters.grouping import groups_of
 from jamais.memory.clusters.layers import LOCAL, Layer, Near, contrast
-from jamais.memory.clusters.unexplained import unexplained
+from jamais.memory.clusters.novel.budget import bar_for, chance
+from jamais.memory.clusters.novel.grouping import groups_of
+from jamais.memory.clusters.novel.unexplained import unexplained
+from jamais.memory.clusters.space import Points
 from jamais.types import Bools, Floats, Ints, Vectors
 
 _SEED_SHARE = 0.01  # of held-out rows are as unexplained as a seed: 3 % let wrong rows in that stayed
@@ -24,17 +24,18 @@ _ROUNDS = 8
 _LOG_CHANCE = -16.0  # of a group under "nothing new", about 1e-7: looked at often, and many groups at once
 
 
-class Rows(NamedTuple):
-    """Rows [n, width] and their nearest known exemplars."""
+@dataclass(frozen=True)
+class Rows:
+    """Rows [n, columns] and their nearest known exemplars."""
 
     rows: Vectors
     near: Near
 
-    def take(self, which: Ints | Bools) -> Rows:
-        return Rows(self.rows[which], self.near.take(which))
-
     def __len__(self) -> int:
         return len(self.rows)
+
+    def take(self, which: Ints | Bools) -> Rows:
+        return Rows(self.rows[which], self.near.take(which))
 
 
 @dataclass(frozen=True)
@@ -55,8 +56,9 @@ class Look:
     """All known ones [m, width]."""
     weights: Floats
     """Recent rows that each known exemplar explains [m]."""
-    growing: Layer | None
-    """Exemplars of clusters that were born before: groups may belong to them."""
+    clusters: Ints
+    """Cluster [m] of each exemplar; from `n_first` on they were born here, and groups may belong to them."""
+    n_first: int
     k: int
     smallest: int
     expected: float
@@ -66,7 +68,9 @@ class Look:
         """Return the groups, largest first."""
         if len(self.recent) < max(2 * self.smallest, 2 * LOCAL):
             return []
-        levels, held_levels = unexplained(*self.recent, *self.held, self.weights)
+        levels, held_levels = unexplained(
+            self.recent.rows, self.recent.near, self.held.rows, self.held.near, self.weights
+        )
         seeds = levels > _quantile(held_levels, 1.0 - _SEED_SHARE)
         candidate = _quantile(held_levels, 1.0 - _CANDIDATE_SHARE)
         asked, held = np.flatnonzero(levels >= candidate), np.flatnonzero(held_levels >= candidate)
@@ -105,9 +109,8 @@ class Look:
     def _groups(self, recruited: Ints) -> list[Found]:
         rows = self.recent.rows[recruited]
         fixed = np.full(len(rows), -1, dtype=np.int64)
-        if self.growing is not None:
-            rows = np.concatenate([rows, self.growing.rows])
-            fixed = np.concatenate([fixed, self.growing.clusters])
+        rows = np.concatenate([rows, self.exemplars[self.n_first :]])
+        fixed = np.concatenate([fixed, self.clusters[self.n_first :]])
         groups = groups_of(rows, self.expected, fixed)
         of_recruited = groups[: len(recruited)]
         found = []
@@ -120,7 +123,7 @@ class Look:
 
 
 def _layer(rows: Vectors) -> Layer:
-    return Layer(rows, np.zeros(len(rows), dtype=np.int64), np.arange(len(rows)), 0.0)
+    return Layer(Points(rows, rows), np.zeros(len(rows), dtype=np.int64), np.arange(len(rows)), 0.0)
 
 
 def _quantile(values: Floats, at: float) -> float:

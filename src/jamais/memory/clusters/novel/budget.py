@@ -8,12 +8,14 @@ import numpy as np
 
 from jamais.types import Floats
 
+LOWEST = -0.7
+"""A new cluster has fewer exemplars at first, which makes it seem farther: a bit nearer to known ones is allowed."""
 _COUNTED = 5  # rows beyond the bar make a quantile that can be trusted; below that the tail is fitted
 _TAIL = 0.1  # of the rows
 
 
 def bar_for(values: Floats, share: float) -> float:
-    """Return a bar >= 0 that a share of at most `share` of rows like those with `values` [n] passes.
+    """Return a bar of at least `LOWEST` that a share of at most `share` of rows like those with `values` [n] passes.
 
     With few rows the tail beyond the highest tenth is taken as exponential: the highest of 240 values alone would
     let .4 % pass on average, and much more now and then.
@@ -22,9 +24,9 @@ def bar_for(values: Floats, share: float) -> float:
         return math.inf
     falling = np.sort(values)[::-1]
     if share * len(falling) >= _COUNTED:
-        return float(max(0.0, falling[int(share * len(falling))]))
+        return float(max(LOWEST, falling[int(share * len(falling))]))
     start, mean, beyond = _tail(falling)
-    return max(0.0, start + mean * math.log(max(1.0, beyond / share)))
+    return max(LOWEST, start + mean * math.log(max(1.0, beyond / share)))
 
 
 def share_beyond(values: Floats, bar: float) -> float:

@@ -1,0 +1,1 @@
+"""When is a new cluster born, and what may it take?"""
