@@ -1,7 +1,7 @@
 """Which pages of the docs are written by the program itself? `python -m dev.docs` writes them, `--check` compares.
 
-`docs/settings.md` has every field of LogSettings, its default and the docstring under it; `docs/cli.md` every
-command's --help.
+`docs/settings.md` has every field of the settings of logs and of embeddings, its default and the docstring under it;
+`docs/cli.md` every command's --help.
 """
 
 from __future__ import annotations
@@ -25,7 +25,8 @@ def pages() -> dict[str, str]:
 
 
 def settings_page() -> str:
-    """Write all settings of logs as tables, one per group."""
+    """Write all settings as tables, one per kind of data and group."""
+    from jamais.recipes.embeddings.settings import EmbeddingSettings
     from jamais.recipes.logs.settings import LogSettings
 
     lines = [
@@ -33,8 +34,8 @@ def settings_page() -> str:
         "",
         "<!-- written by `make docs` from the docstrings in the code; edit those -->",
         "",
-        "All of them have a default that suits most logs; `fit` takes them, every version keeps them. Three ways to",
-        "set one, the later wins:",
+        "All of them have a default that suits most data; `fit` takes them, every version keeps them. First those of",
+        "logs, then those of embeddings. Three ways to set one, the later wins:",
         "",
         "```console",
         "$ jamais fit normal.log --kind logs --out watchers/set --config jamais.toml --set memory.capacity=5000",
@@ -47,12 +48,18 @@ def settings_page() -> str:
         '`jamais.toml` holds the same names: `window = "60s"` at the top, `capacity = 5000` under `[memory]`.',
     ]
     for path, cls in groups(LogSettings):
-        lines += ["", f"## {path or 'logs'}", ""]
-        lines += [" ".join((inspect.getdoc(cls) or "").split()), ""]
-        lines += ["| setting | default | meaning |", "|---|---|---|"]
-        for name, default, text in rows(cls):
-            lines.append(f"| `{path + '.' if path else ''}{name}` | {_cell(default)} | {_escaped(text)} |")
+        lines += ["", f"## {path or 'logs'}", "", *_table(path, cls)]
+    for path, cls in groups(EmbeddingSettings):
+        lines += ["", f"## embeddings{', ' if path else ''}{path}", "", *_table(path, cls)]
     return "\n".join(lines) + "\n"
+
+
+def _table(path: str, cls: type[Any]) -> Iterator[str]:
+    """Write the fields of one group."""
+    yield " ".join((inspect.getdoc(cls) or "").split())
+    yield from ("", "| setting | default | meaning |", "|---|---|---|")
+    for name, default, text in rows(cls):
+        yield f"| `{path + '.' if path else ''}{name}` | {_cell(default)} | {_escaped(text)} |"
 
 
 def groups(cls: type[Any], path: str = "") -> Iterator[tuple[str, type[Any]]]:

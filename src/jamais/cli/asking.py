@@ -73,12 +73,12 @@ def lines(questions: pl.DataFrame, top: int) -> Iterator[str]:
     shown = questions.head(top)
     settled, uncertain = float(shown["settles"].sum()), float(questions["settles"].sum())
     about = f"{_many(len(questions), 'question')} about {_many(int(questions['alarms'].sum()), 'alarm')}"
-    answers = f"{_many(len(shown), 'answer')} would settle {settled:,.0f}"
-    yield f"{about}; {answers} of {uncertain:,.0f} rows that are uncertain"
+    answers = f"{_many(len(shown), 'answer')} would settle {_few(settled)}"
+    yield f"{about}; {answers} of {_few(uncertain)} rows that are uncertain"
     yield ""
     yield f"{'settles':>9} {'alarms':>9} {'rows':>9} {'belief':>7} {'answers':>8}  cause"
     for one in shown.iter_rows(named=True):
-        counts = f"{one['settles']:>9,.0f} {one['alarms']:>9,} {one['rows']:>9,}"
+        counts = f"{_few(one['settles']):>9} {one['alarms']:>9,} {one['rows']:>9,}"
         yield told.plain(f"{counts} {one['belief']:>7.0%} {one['answers']:>8}  {one['cause']}")
         why = one["why"] or ""
         why = told.plain(why if len(why) <= MOST_TEXT else f"{why[: MOST_TEXT - 1]}…")
@@ -144,6 +144,10 @@ def _cell(text: str) -> str:
 
 def _plain_value(value: Any) -> Any:
     return value if value is None or isinstance(value, str | int | float | bool) else str(value)
+
+
+def _few(rows: float) -> str:
+    return f"{rows:,.0f}" if rows >= 10 else f"{rows:.1f}"
 
 
 def _many(n: int, word: str) -> str:

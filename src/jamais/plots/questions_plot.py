@@ -40,7 +40,7 @@ def _figure(questions: pl.DataFrame) -> Figure:
     n = len(shown) + (rest > 0)
     figure = figure_class()(figsize=(12, 1.75 + 0.5 * max(n, 1)))
     height = float(figure.get_figheight())
-    axes: Any = figure.add_axes((0.42, 0.75 / height, 0.43, 1 - 1.5 / height))
+    axes: Any = figure.add_axes((0.42, 0.75 / height, 0.43, 1 - 1.38 / height))
     _bars(axes, shown, questions.tail(rest) if rest else None)
     figure.text(0.02, 1 - 0.4 / height, _headline(questions, shown), fontsize=15, weight="bold", parse_math=False)
     note = (
