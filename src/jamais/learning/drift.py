@@ -22,12 +22,14 @@ from jamais.errors import InputError, StateError
 from jamais.settings import as_tree, override
 from jamais.types import DriftReport, Floats, StateTree
 
-ODDS = (1.5, 2.0, 3.5, 7.0, 15.0, 40.0)
+ODDS = (1.5, 3.0, 7.0, 20.0)
 """Times the odds of an exceedance after a change: from one hardly worth a word to nearly all rows."""
 UNSURE = 0.01
 """Chance that the calibration rows were so tame that the rate allowed for is too low."""
 ENOUGH = 10_000
 """Calibration rows beyond which nothing is gained by counting them."""
+LONG = 256
+"""Rows between two exceedances up to which what they leave is looked up."""
 
 
 @dataclass(frozen=True)
@@ -70,8 +72,10 @@ class ExceedanceTest:
         self.level = 1.0 - settings.quantile
         self.rate = allowed_rate(self.usual, calibration_rows)
         shares = [times * self.rate / (1 - self.rate + times * self.rate) for times in ODDS]
-        self._gains = [share / self.rate for share in shares]
-        self._shrinks = [(1 - share) / (1 - self.rate) for share in shares]
+        shrinks = [(1 - share) / (1 - self.rate) for share in shares]
+        self._gains = [(share / self.rate, math.log(share / self.rate)) for share in shares]
+        self._quiets = [[_quiet(shrink, rows) for rows in range(LONG)] for shrink in shrinks]
+        self._shrinks = shrinks
 
     def reset(self) -> None:
         """Begin anew, as after normal was learned again."""
@@ -110,13 +114,13 @@ class ExceedanceTest:
 
     def _exceeded(self, row: int, quiet: int) -> None:
         """Take `quiet` rows that did not exceed, and then one that did: `row`."""
-        for i, (gain, shrink) in enumerate(zip(self._gains, self._shrinks, strict=True)):
-            left = shrink**quiet
-            self._sums[i] = gain * (left * self._sums[i] + shrink * (1 - left) / (1 - shrink) + 1)
-            before = self._best[i] + quiet * math.log(shrink)
-            if before <= 0:
+        for i, (gain, log_gain) in enumerate(self._gains):
+            left, begun, lost = self._quiets[i][quiet] if quiet < LONG else _quiet(self._shrinks[i], quiet)
+            self._sums[i] = gain * (left * self._sums[i] + begun + 1.0)
+            before = self._best[i] + lost
+            if before <= 0.0:
                 before, self._begins[i] = 0.0, row
-            self._best[i] = before + math.log(gain)
+            self._best[i] = before + log_gain
         if sum(self._sums) / len(self._sums) >= self.settings.rows_between_false_alarms:
             self.noticed = row
             self.since = self._begins[int(np.argmax(self._best))]
@@ -152,6 +156,12 @@ class ExceedanceTest:
         self.noticed, self.since = _maybe(tree["noticed"]), _maybe(tree["since"])
         self._sums, self._best = [float(one) for one in tree["sums"]], [float(one) for one in tree["best"]]
         self._begins = [int(one) for one in tree["begins"]]
+
+
+def _quiet(shrink: float, rows: int) -> tuple[float, float, float]:
+    """Give what `rows` that did not exceed leave of a sum, what those that begin with them add, and the nats lost."""
+    left = shrink**rows
+    return left, shrink * (1.0 - left) / (1.0 - shrink), rows * math.log(shrink)
 
 
 def allowed_rate(level: float, calibration_rows: int | None) -> float:
