@@ -150,7 +150,7 @@ def new_detector(settings: EmbeddingSettings, seed: int) -> Any:
 
 def new_clusters(settings: ClusterSettings, seed: int) -> ClusterMemory:
     """Make an empty memory of clusters."""
-    names = ("exemplars", "shift_budget", "smallest", "recent", "n_neighbors")
+    names = ("exemplars", "shift_budget", "smallest", "recent", "n_neighbors", "far_share", "columns")
     return ClusterMemory(**{name: getattr(settings, name) for name in names}, seed=seed)
 
 

@@ -38,14 +38,18 @@ class ClusterSettings:
     """First clusters. None: as many as the rows form by AIC3, at most 16; ask for more where you know of more."""
     exemplars: int = 200
     """Rows kept of each cluster. 50 make the recognition of new clusters vary far more from run to run."""
-    shift_budget: float = 0.003
-    """Share of old rows that newer clusters may take over in all. Below half a percent nobody notices."""
+    shift_budget: float = 0.0045
+    """Share of old rows that newer clusters may take over in all: half a percent is the promise, less a margin."""
     smallest: int | None = None
-    """Rows that make a new cluster. None: 2 % of the recent rows, at least 8."""
+    """Rows that make a new cluster. None: a quarter of what a known cluster has among the recent rows, at least 8."""
     recent: int = 5_000
     """Rows that came last, in which new clusters are looked for."""
     n_neighbors: int = 5
     """Exemplars that vote for a row's cluster, and whose mean distance is its novelty."""
+    far_share: float = 0.0005
+    """Share of known rows that are as far from all exemplars as a row of no cluster (-1) must be."""
+    columns: int = 64
+    """Main columns in which rows are compared with exemplars, where they are much wider; 0 compares all."""
     novel_rate: float = 0.01
     """Share of known rows that may be called novel: farther from every cluster than all but these."""
 
@@ -56,8 +60,10 @@ class ClusterSettings:
             raise ValueError("clusters want exemplars, recent and n_neighbors of at least 1")
         if self.smallest is not None and self.smallest < 2:
             raise ValueError("smallest is 2 or more, or none")
-        if not 0 <= self.shift_budget < 1 or not 0 < self.novel_rate < 1:
-            raise ValueError("shift_budget and novel_rate are shares, for example 0.003 and 0.01")
+        if self.columns < 0:
+            raise ValueError("columns is 0 or more")
+        if not (0 <= self.shift_budget < 1 and 0 <= self.far_share < 1 and 0 < self.novel_rate < 1):
+            raise ValueError("shift_budget, far_share and novel_rate are shares between 0 and 1")
 
 
 @dataclass(frozen=True)

@@ -168,6 +168,7 @@ def _let_go_of_what_is_normal_now(new: EmbeddingRecipe) -> None:
         rows = memory.quarantine.rows
         memory.quarantine.forget(memory.quarantine.ids[~_alarming(new, new.detector.decision_function(rows))])
     if len(new.waiting):
-        normal = ~_alarming(new, new.detector.decision_function(new.waiting.founders))
-        causes = list(new.waiting.groups)
-        new.waiting.drop([causes[at] for at in np.flatnonzero(normal).tolist()])
+        founders, causes = new.waiting.founders, list(new.waiting.groups)
+        normal = ~_alarming(new, new.detector.decision_function(founders))
+        vouched_for = memory.normal.ids_of(founders) >= 0
+        new.waiting.drop([causes[at] for at in np.flatnonzero(normal | vouched_for).tolist()])

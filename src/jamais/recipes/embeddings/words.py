@@ -87,8 +87,8 @@ class Words:
     def _how_far(self, score: float, p_value: float) -> str:
         threshold = self.recipe.threshold()
         if self.recipe.settings.method in _DISTANCES and threshold > 0:
-            return f"{score / threshold:.2g} × as far as all but {self.recipe.alarm_rate:.2g} of the known rows"
-        return f"one of {1 / max(p_value, 1e-300):,.3g} known rows is so unlike the others"
+            return f"{score / threshold:.2f} × the distance that {self.recipe.alarm_rate:.2g} of known rows reach"
+        return f"one in {1 / max(p_value, 1e-300):,.3g} known rows is so unlike the others"
 
     @cached_property
     def _exemplars(self) -> tuple[NearestRows, Ints]:

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from jamais.errors import CorruptStateError
-from jamais.recipes.embeddings.alarms.leaders import NONE, Leaders
+from jamais.memory.nearest import NearestRows
 from jamais.recipes.embeddings.settings import AnswerSettings
 from jamais.types import Ints, StateTree, Vectors
 
@@ -56,7 +56,7 @@ class Answers:
     def __init__(self, settings: AnswerSettings, width: int, reach: float) -> None:
         self.settings, self.width, self.reach = settings, width, reach
         self.by_cause: dict[str, Answer] = {}
-        self._near: tuple[Leaders, list[str]] | None = None
+        self._near: tuple[NearestRows, list[str]] | None = None
 
     def __len__(self) -> int:
         return len(self.by_cause)
@@ -86,12 +86,17 @@ class Answers:
     def near(self, rows: Vectors) -> list[str | None]:
         """Name the nearest answered cause that each of `rows` [n, width] is in reach of; None where there is none."""
         if self._near is None:
-            leaders = Leaders(self.width, self.reach, self.settings.causes * self.settings.rows)
-            for cause, answer in self.by_cause.items():
-                leaders.add(answer.rows, [cause] * len(answer.rows))
-            self._near = leaders, leaders.names
-        leaders, names = self._near
-        return [None if place == NONE else names[place] for place in leaders.found(rows).tolist()]
+            known = [answer.rows for answer in self.by_cause.values()]
+            names = [cause for cause, answer in self.by_cause.items() for _ in answer.rows]
+            self._near = NearestRows(np.concatenate(known) if known else rows[:0]), names
+        search, names = self._near
+        if not len(search):
+            return [None] * len(rows)
+        distances, slots = search.nearest(rows, 1)
+        return [
+            names[slot] if distance <= self.reach else None
+            for distance, slot in zip(distances[:, 0].tolist(), slots[:, 0].tolist(), strict=True)
+        ]
 
     def labelled(self) -> tuple[Vectors, Ints]:
         """Give rows [m, width] of causes of which more was said for one side, and labels [m], 1 = abnormal."""

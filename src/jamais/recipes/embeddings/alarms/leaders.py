@@ -1,7 +1,8 @@
 """Which alarms are of one cause?
 
-Leader clustering (Hartigan 1975): the first alarm founds a cause, later ones within its reach join the nearest
-founder. One pass in the order of the rows, so how the rows were cut into pieces changes nothing.
+Leader clustering (Hartigan 1975): the first alarm founds a cause, and a later one joins the first founder in whose
+reach it lies. One pass in the order of the rows, so how the rows were cut into pieces changes nothing, and founders
+that are kept give the same rows the same causes the next time.
 """
 
 from __future__ import annotations
@@ -12,13 +13,13 @@ import numpy as np
 
 from jamais.errors import CorruptStateError
 from jamais.memory.nearest import NearestRows, squared_differences
-from jamais.types import Ints, StateTree, Vectors
+from jamais.types import Bools, Ints, StateTree, Vectors
 
 NONE = -1
 
 
 class Leaders:
-    """Founders [m, width] of causes; bounded. Rows in reach of two belong to the nearest, then to the older one."""
+    """Founders [m, width] of causes; bounded."""
 
     def __init__(self, width: int, reach: float, capacity: int) -> None:
         self.reach, self.capacity = float(reach), int(capacity)
@@ -30,25 +31,37 @@ class Leaders:
         return len(self.rows)
 
     def found(self, rows: Vectors) -> Ints:
-        """Return the place [n] of the nearest founder in reach of each row, -1 where none is; change nothing."""
-        return self._nearest(rows)[0]
+        """Return the place [n] of the first founder in whose reach each row lies, -1 where there is none."""
+        places = np.full(len(rows), NONE, dtype=np.int64)
+        if not len(self) or not len(rows):
+            return places
+        if self._search is None:
+            self._search = NearestRows(self.rows)
+        # Most rows lie in reach of none, or of one of the first.
+        open_rows = np.flatnonzero(self._search.nearest(rows, 1)[0][:, 0] <= self.reach)
+        for place in range(len(self)):
+            if not len(open_rows):
+                break
+            near = self._reached(rows[open_rows], self.rows[place])
+            places[open_rows[near]] = place
+            open_rows = open_rows[~near]
+        return places
 
     def joined(self, rows: Vectors, names: Sequence[str]) -> list[str]:
         """Give the cause of each of `rows` [n, width], letting those out of reach found one by their own name.
 
         Where there is no more room, a row out of reach is a cause of its own that nothing joins.
         """
-        places, distances = self._nearest(rows)
+        places = self.found(rows)
         founded: list[int] = []
         for row in np.flatnonzero(places == NONE).tolist():
-            if places[row] != NONE or len(self) + len(founded) >= self.capacity:
-                continue
-            place = len(self) + len(founded)
-            founded.append(row)
-            gaps = np.sqrt(squared_differences(rows[row:], np.broadcast_to(rows[row], rows[row:].shape)))
-            nearer = (gaps <= self.reach) & (gaps < distances[row:])
-            places[row:][nearer], distances[row:][nearer] = place, gaps[nearer]
-            places[row] = place
+            if len(self) + len(founded) >= self.capacity:
+                break
+            if places[row] == NONE:
+                later = row + np.flatnonzero(places[row:] == NONE)
+                near = later[self._reached(rows[later], rows[row])]
+                places[near] = len(self) + len(founded)
+                founded.append(row)
         self.add(rows[founded], [names[row] for row in founded])
         return [names[row] if place == NONE else self.names[place] for row, place in enumerate(places.tolist())]
 
@@ -69,11 +82,6 @@ class Leaders:
             raise CorruptStateError("founders of causes and their names do not fit together")
         self.rows, self.names, self._search = rows, [str(name) for name in tree["names"]], None
 
-    def _nearest(self, rows: Vectors) -> tuple[Ints, np.ndarray]:
-        if not len(self) or not len(rows):
-            return np.full(len(rows), NONE, dtype=np.int64), np.full(len(rows), np.inf)
-        if self._search is None:
-            self._search = NearestRows(self.rows)
-        distances, slots = self._search.nearest(rows, 1)
-        near = distances[:, 0] <= self.reach
-        return np.where(near, slots[:, 0], NONE), np.where(near, distances[:, 0], np.inf)
+    def _reached(self, rows: Vectors, founder: Vectors) -> Bools:
+        gaps = np.sqrt(squared_differences(rows, np.broadcast_to(founder, rows.shape)))
+        return np.asarray(gaps <= self.reach)

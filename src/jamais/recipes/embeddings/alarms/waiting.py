@@ -22,7 +22,7 @@ class Group:
 
 
 class Waiting:
-    """Groups by cause; bounded: when full, the one seen longest ago makes room."""
+    """Groups by cause, in the order in which they came; bounded: when full, the one with the fewest alarms goes."""
 
     def __init__(self, width: int, capacity: int) -> None:
         self.width, self.capacity = width, capacity
@@ -33,11 +33,11 @@ class Waiting:
 
     def add(self, cause: str, founder: Vectors, alarms: int, why: str) -> None:
         """Count more alarms of a cause."""
-        before = self.groups.pop(cause, None)
+        before = self.groups.get(cause)
         new = Group(np.array(founder, dtype=np.float32), 0, why) if before is None else before
         self.groups[cause] = replace(new, alarms=new.alarms + alarms)
         if len(self.groups) > self.capacity:
-            self.groups.pop(next(iter(self.groups)))
+            self.groups.pop(min(self.groups, key=lambda one: (self.groups[one].alarms, one == cause)))
 
     def drop(self, causes: Iterable[str]) -> None:
         for cause in list(causes):
