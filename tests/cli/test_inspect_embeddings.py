@@ -54,3 +54,25 @@ def test_templates_of_embeddings_are_refused_in_words(embedded: Path, typed: Any
     said = typed("inspect", embedded, "--templates")
     assert said.code == 2
     assert "embeddings has no templates" in said.err
+
+
+def test_questions_about_embeddings_are_answered_and_a_new_cluster_is_drawn(tmp_path: Path, typed: Any) -> None:
+    chance = np.random.default_rng(4)
+    centres = 20 * chance.normal(size=(4, 6))
+    rows = [(centre + chance.normal(size=(120, 6))).astype(np.float32) for centre in centres]
+    np.save(tmp_path / "old.npy", np.concatenate(rows[:3]))
+    np.save(tmp_path / "new.npy", np.concatenate([rows[0], rows[3]]))
+    folder, alarms, answers = tmp_path / "w", tmp_path / "a.jsonl", tmp_path / "answers.csv"
+    assert typed("fit", tmp_path / "old.npy", "--kind", "embeddings", "--out", folder).code == 0
+    typed("score", folder, tmp_path / "new.npy", "--alarms", alarms)
+    assert typed("questions", folder, "--alarms", alarms, "--out", answers).code == 0
+    text = answers.read_text()
+    assert text.startswith("label,row,about,")
+    answers.write_text(text.replace("\n,", "\n0,", 1))
+    assert typed("feedback", folder, "--alarms", alarms, "--labels", answers).code == 0
+    assert json.loads(typed("inspect", folder, "--json").out)["answers"][0]["belief"] < 0.5
+    page = tmp_path / "memory.html"
+    assert typed("learn", folder, tmp_path / "new.npy", "--plot", page, "--limit", "looks_abnormal=1").code == 0
+    told = page.read_text()
+    assert "1 cluster born (3), 0 of " in told
+    assert 'class="name born"' in told

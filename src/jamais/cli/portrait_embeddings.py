@@ -71,10 +71,8 @@ def lines(known: Facts) -> Iterator[tuple[str, str]]:
         yield "WARNING", warning
     yield "read", f"{learned['rows']:,} rows of width {learned['width']} ({learned['format']})"
     yield "alarms", f"rate {known['alarm_rate']:g} (score {known['threshold']:.2f} or more): {known['meaning']}"
-    yield (
-        "memory",
-        f"{memory['vectors']:,} of at most {memory['capacity']:,} rows, {memory['abnormal']:,} abnormal ones",
-    )
+    abnormal = f", {memory['abnormal']:,} abnormal ones" if memory["abnormal"] else ""
+    yield "memory", f"{memory['vectors']:,} of at most {memory['capacity']:,} rows{abnormal}"
     yield "settings", ", ".join(f"{k} = {v}" for k, v in known["changed_settings"].items()) or "all as they come"
     yield from _people(known)
     yield from _cluster_lines(known)
