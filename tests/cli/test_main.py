@@ -81,7 +81,7 @@ def test_the_version_is_told(typed: Any) -> None:
         (["gc", "x", "--min-age", "-1h"], "out of range"),
         (["diff", "x"], "give two states"),
         (["convert", "x"], "Missing argument 'TARGET'"),
-        (["feedback", "x", "--labels", "y"], "give DATA or --alarms FILE"),
+        (["feedback", "x", "d.log", "--alarms", "a", "--labels", "y"], "give DATA or --alarms FILE"),
     ],
 )
 def test_a_wrong_command_line_is_told_in_one_line(arguments: list[str], told: str, typed: Any) -> None:
