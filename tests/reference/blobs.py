@@ -22,6 +22,11 @@ def blob(cluster: int, n: int, seed: int) -> np.ndarray:
     return (CENTRES[cluster] + chance.normal(size=(n, WIDTH))).astype(np.float32)
 
 
+def tight(cluster: int, n: int, seed: int) -> np.ndarray:
+    """Give `n` rows of one cluster that lie so near to each other that they are of one cause."""
+    return ((blob(cluster, n, seed) - CENTRES[cluster]) * 0.2 + CENTRES[cluster]).astype(np.float32)
+
+
 def ordinary(n: int, seed: int) -> np.ndarray:
     """Give about `n` rows of the known clusters, mixed."""
     rows = np.concatenate([blob(cluster, n // 3, seed) for cluster in KNOWN])

@@ -26,7 +26,6 @@ from jamais.types import Ints, LearnReport, Vectors
 if TYPE_CHECKING:
     from jamais.recipes.embeddings.recipe import EmbeddingRecipe
 
-_KEYS = ("item", "cause", "row")
 _WAY_OUT = "give alarm records as score writes them (--alarms, or rows of its frame), or the data itself"
 
 
@@ -57,7 +56,8 @@ def feed(old: EmbeddingRecipe, new: EmbeddingRecipe, data: Any, labels: Any) -> 
     for cause, answers in _by_cause([one for one in asked if one.alarmed or one.label == 1]):
         settled += _answer(new, cause, answers, now, taken)
     new.detector.follow()
-    checks = kept_checks(old, new, taken.shift)
+    # A verdict that a person changes is no harm done.
+    checks = kept_checks(old, new, taken.shift, apart=new.answers.labelled()[0])
     told = [sum(one.label == label for one in asked) for label in (0, 1)]
     counts = {
         "rows answered normal": told[0],
@@ -177,7 +177,7 @@ def _of_records(data: Any, labels: Any) -> Iterator[Asked]:
 def _of_data(old: EmbeddingRecipe, data: Any, labels: Any) -> Iterator[Asked]:
     """Score data to find what its rows are; only rows with an answer are kept."""
     scorer, given = old.scorer(), None if isinstance(labels, Mapping) else list(labels)
-    by_row = given is None and all(isinstance(key, int | np.integer) for key in labels)
+    by_row = given is None and _is_by_row(labels)
     n_found = 0
     for block in old.batches(data):
         of, frame = scorer.judge(block)
@@ -200,23 +200,27 @@ def _of_data(old: EmbeddingRecipe, data: Any, labels: Any) -> Iterator[Asked]:
         raise InputError("no label names an item, cause or row of this data")
 
 
+def _is_by_row(labels: Mapping[Any, Any]) -> bool:
+    return all(isinstance(key, int | np.integer) for key in labels)
+
+
 def _answer_to(row: Mapping[str, Any], labels: Mapping[Any, Any], *, by_row: bool) -> Any:
     """Look an answer up by row number, else by item and then by cause, which are alike."""
-    return labels.get(row["row"]) if by_row else labels.get(row["item"], labels.get(row["cause"]))
+    return labels.get(row.get("row")) if by_row else labels.get(row.get("item"), labels.get(row.get("cause")))
 
 
 def _lined_up(labels: Any, records: Sequence[Mapping[str, Any]]) -> list[int | None]:
-    """Line answers up with records: one each, or by the first of item, cause, row that `labels` is keyed by."""
+    """Line answers up with records: one each, or by what `labels` is keyed by."""
     if isinstance(labels, Mapping):
-        for key in _KEYS:
-            if any(record.get(key) in labels for record in records):
-                return [_checked(labels.get(record.get(key))) for record in records]
-        raise InputError("no label names an item, cause or row of these records")
+        by_row = _is_by_row(labels)
+        answers = [_checked(_answer_to(record, labels, by_row=by_row)) for record in records]
+        if labels and all(one is None for one in answers):
+            raise InputError("no label names an item, cause or row of these records")
+        return answers
     answers = [_checked(one) for one in labels]
     if len(answers) != len(records):
-        raise InputError(
-            f"{len(records):,} rows to answer for, got {len(answers):,} labels: give one each, or a mapping"
-        )
+        told = f"{len(records):,} rows to answer for, got {len(answers):,} labels"
+        raise InputError(f"{told}: give one each, or a mapping")
     return answers
 
 

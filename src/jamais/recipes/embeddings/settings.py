@@ -71,7 +71,8 @@ class AnswerSettings:
     """Alarms of one cause, and what a person's answer about one is worth."""
 
     reach: float = 0.75
-    """Alarms nearer to each other than this share of all pairs of rows within one cluster have one cause."""
+    """Alarms nearer to the first of a cause than this share of all pairs of rows within one cluster join it. On digits
+    and MNIST .75 makes 11 to 19 causes of two new classes, 92 to 98 % of one class each; .9 a third fewer, 83 to 91."""
     wrong: float = 0.05
     """Share of answers that are wrong: one answer moves the log-odds by log((1 - wrong) / wrong)."""
     agreeing: int = 2

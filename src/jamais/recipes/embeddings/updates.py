@@ -82,10 +82,14 @@ def grown(new: EmbeddingRecipe, places: Vectors, source: str, taken: Taken) -> N
     taken.shift += growth.shift
 
 
-def kept_checks(old: EmbeddingRecipe, new: EmbeddingRecipe, shift: float) -> tuple[Check, ...]:
-    """Measure what an update did to what is remembered: verdicts, labels, known answers, sizes."""
+def kept_checks(
+    old: EmbeddingRecipe, new: EmbeddingRecipe, shift: float, apart: Vectors | None = None
+) -> tuple[Check, ...]:
+    """Measure what an update did to what is remembered: verdicts (but of rows `apart`), labels, answers, sizes."""
     limits = old.settings.guard
     rows = old.detector.memory.calibration.rows
+    if apart is not None and len(apart) and len(rows):
+        rows = rows[NearestRows(apart).nearest(rows, 1)[0][:, 0] > 0.0]
     exemplars, labels = old.clusters.rows, old.clusters.labels
     known, truth = old.answers.labelled()
     lost = None
