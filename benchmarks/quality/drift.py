@@ -99,10 +99,9 @@ def adwin(calibration: Floats, novelty: Floats) -> Iterator[Alarm]:
 
 
 METHODS: dict[str, Method] = {
+    "exceedances, 1 in 10^4 rows (default)": exceedances(DriftSettings().rows_between_false_alarms),
     "exceedances, 1 in 10^6 rows": exceedances(1_000_000),
-    "exceedances, 1 in 10^5 rows (default)": exceedances(DriftSettings().rows_between_false_alarms),
-    "exceedances, 1 in 10^4 rows": exceedances(10_000),
-    "exceedances, 1 in 10^4, p taken as exact": exceedances(10_000, exact=True),
+    "exceedances, 1 in 10^4 rows, p taken as exact": exceedances(10_000, exact=True),
     "binomial, window 50": binomial,
     "ADWIN on novelty": adwin,
 }

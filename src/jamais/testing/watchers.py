@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -30,7 +30,11 @@ class Watcher(Protocol):
 
     def score(self, data: Any) -> Any: ...
 
-    def learn(self, data: Any, trust: str = "normal", dry_run: bool = False) -> Any: ...
+    def learn(
+        self, data: Any, trust: str = "normal", dry_run: bool = False, *, limits: Mapping[str, float] | None = None
+    ) -> Any: ...
+
+    def drift(self, verdicts: Any) -> Any: ...
 
     def stream(self) -> Any: ...
 
@@ -88,6 +92,33 @@ def a_dry_run_changes_nothing(case: WatcherCase) -> None:
     hold(_state(one) != before, "learning changed nothing")
 
 
+def a_dry_run_says_what_the_update_says(case: WatcherCase) -> None:
+    """The figures of an update are known before it is made."""
+    for trust in ("normal", "unknown"):
+        one = case.make()
+        measured = one.learn(case.more, trust=trust, dry_run=True)
+        hold(one.learn(case.more, trust=trust) == measured, f"a dry run (trust {trust}) gave other figures")
+
+
+def other_limits_are_for_one_update(case: WatcherCase) -> None:
+    """What is allowed once is not allowed for ever, and a limit of nothing refuses."""
+    one, other = case.make(), case.make()
+    one.learn(case.more, limits={"looks_abnormal": 1.0})
+    other.learn(case.more)
+    hold(_state(one) == _state(other), "another limit for one update is still there after it")
+    hold(one.learn(case.more, dry_run=True, limits={"looks_abnormal": 1.0}).checks != (), "an update measured nothing")
+
+
+def pieces_drift_as_the_whole(case: WatcherCase) -> None:
+    """Following verdicts piece by piece finds the drift of the whole."""
+    one = case.make()
+    frame = one.score(case.rows)
+    drifting = one.recipe.drifting()
+    for start in range(0, len(frame), 7):
+        drifting.push(frame[start : start + 7])
+    hold(drifting.report() == one.drift(frame), "pieces gave another drift")
+
+
 def learning_leaves_older_recipes_alone(case: WatcherCase) -> None:
     """What a thread holds while another learns stays as it was."""
     one = case.make()
@@ -131,6 +162,9 @@ WATCHER_CHECKS: tuple[Callable[[WatcherCase], None], ...] = (
     inputs_are_untouched,
     saved_and_loaded_it_goes_on_as_if_never_stopped,
     a_dry_run_changes_nothing,
+    a_dry_run_says_what_the_update_says,
+    other_limits_are_for_one_update,
+    pieces_drift_as_the_whole,
     learning_leaves_older_recipes_alone,
     pieces_give_the_verdicts_of_the_whole,
     a_stream_stopped_half_way_goes_on_exactly,
