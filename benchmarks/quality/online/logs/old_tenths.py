@@ -60,20 +60,30 @@ class History:
         self.watcher = jamais.fit(fit, kind="logs", out=store, **tenths[0].grouping)
 
     def live(self) -> None:
-        """Answer the questions of each tenth truthfully, vouch for its normal windows, save, score all so far."""
-        self._score(N_FIT - 1)
-        for at in range(N_FIT, len(self.tenths)):
-            tenth = self.tenths[at]
-            operator = Operator(TRUTHFUL, tenth.labels, seed=0)
-            walk_watcher(self.watcher, tenth, operator)
-            self.notes[at] = f"{operator.n_asked} questions"
-            try:
-                self.watcher.learn(normal_lines(tenth))
-            except RefusedUpdateError as refused:
-                checks = getattr(refused.report, "checks", ())
-                failed = [check.name for check in checks if not check.passed]
-                self.notes[at] += f"; learning refused: {', '.join(failed)}"
-            self._score(at)
+        """Answer the questions of each tenth truthfully, vouch for its normal windows, save, score all so far.
+
+        The normal windows of the first tenths were fitted on; their questions are answered, too.
+        """
+        for at in range(len(self.tenths)):
+            self._answer(at)
+            if at >= N_FIT:
+                self._learn(at)
+            if at >= N_FIT - 1:
+                self._score(at)
+
+    def _answer(self, at: int) -> None:
+        tenth = self.tenths[at]
+        operator = Operator(TRUTHFUL, tenth.labels, seed=0)
+        walk_watcher(self.watcher, tenth, operator)
+        self.notes[at] = f"{operator.n_asked} questions"
+
+    def _learn(self, at: int) -> None:
+        try:
+            self.watcher.learn(normal_lines(self.tenths[at]))
+        except RefusedUpdateError as refused:
+            checks = getattr(refused.report, "checks", ())
+            failed = [check.name for check in checks if not check.passed]
+            self.notes[at] += f"; learning refused: {', '.join(failed)}"
 
     def _score(self, at: int) -> None:
         self.versions[at] = self.watcher.save()
@@ -99,7 +109,7 @@ class History:
                 "ap_after_all": f"{after:.4f}",
                 "target": f"AP lost <= {MOST_LOST}",
                 "kept": "ok" if kept else "MISSED",
-                "note": self.notes.get(k, "fitted on"),
+                "note": self.notes[k],
             }
 
     def _precision(self, at: int, k: int) -> float:
