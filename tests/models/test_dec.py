@@ -11,6 +11,7 @@ import torch
 
 from jamais.errors import Cancelled, InputError, NotReadyError, SettingsError, ShapeMismatchError, StateError
 from jamais.evaluation import clustering_accuracy
+from jamais.learning.dec.neighbours import nearest_rows, smoothed, spectral_rows
 from jamais.models import DEC, load_dec_model
 from jamais.persistence.faces.models import state_of
 from jamais.persistence.tree import state_sha256
@@ -294,3 +295,38 @@ def test_load_dec_model_knows_its_sizes_and_says_what_is_wrong(fitted: DEC, tmp_
         load_dec_model({"save_dir": str(tmp_path / "kept"), "dims": [7, 3]})
     with pytest.raises(InputError, match="no such file"):
         load_dec_model({"save_dir": str(tmp_path / "nowhere")})
+
+
+def test_a_graph_of_neighbours_finds_clusters_that_are_long_and_bent() -> None:
+    rng = np.random.default_rng(0)
+    angles = np.tile(np.arange(300) * 2 * np.pi / 300, 2)
+    classes = np.repeat([0, 1], 300)
+    rings = np.stack([np.cos(angles), np.sin(angles)], axis=1) * np.where(classes, 3.0, 1.0)[:, None]
+    rows = np.concatenate([rings, np.zeros((600, 4))], axis=1) + rng.normal(size=(600, 6)) * 0.02
+    settings = {**SMALL, "dims": [6, 32, 2], "n_clusters": 2, "maxiter": 0, "neighbours": 5}
+    model = DEC(settings)
+    found = spectral_rows(nearest_rows(rows.astype(np.float32), 5), 2)
+    together = np.abs(found @ found.T) > 0.99
+    assert np.array_equal(together, classes[:, None] == classes), "the cut tells the rings apart, no mean could"
+    same = DEC(settings)
+    assert model.fit(rows).tolist() == same.fit(rows).tolist()
+
+
+def test_neighbours_are_the_nearest_other_rows() -> None:
+    rows = blobs()[0]
+    gaps = np.square(rows[:, None] - rows[None]).sum(axis=2)
+    np.fill_diagonal(gaps, np.inf)
+    found = nearest_rows(rows, 4)
+    wanted = np.sort(gaps, axis=1)[:, :4]
+    np.testing.assert_allclose(np.sort(np.take_along_axis(gaps, found, axis=1), axis=1), wanted, rtol=1e-4)
+    with pytest.raises(InputError, match="neighbours=120 wants more than 120 rows, got 120: set fewer, or 0"):
+        nearest_rows(rows, 120)
+
+
+def test_averaged_targets_are_means_over_neighbours() -> None:
+    q = torch.softmax(torch.randn(5, 3, generator=torch.Generator().manual_seed(0)), dim=1)
+    neighbours = torch.tensor([[1, 2], [0, 2], [4, 3], [2, 0], [0, 1]])
+    once = torch.stack([(q[i] + q[a] + q[b]) / 3 for i, (a, b) in enumerate(neighbours.tolist())])
+    torch.testing.assert_close(smoothed(q, neighbours, 1), once)
+    torch.testing.assert_close(smoothed(q, neighbours, 0), q)
+    torch.testing.assert_close(smoothed(q, neighbours, 4).sum(dim=1), torch.ones(5))

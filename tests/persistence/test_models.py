@@ -99,10 +99,20 @@ def line_encoder() -> Any:
     return LineEncoder.train(["disk is full", "user logged in"], [3, 5], settings=small, seed=0)
 
 
+def dec() -> Any:
+    from jamais.learning import online_update
+    from jamais.models import DEC
+
+    made = DEC({"dims": [5, 4, 3], "n_clusters": 2, "pretrain_epochs": 2, "maxiter": 4, "exemplars": 9})
+    made.fit(ROWS)
+    return online_update(made, ROWS[:20] * 9)
+
+
 THINGS: dict[str, Callable[[], Any]] = {
     "cover-memory": memory,
     "cluster": lambda: taught(Cluster()),
     "coreset-memory": lambda: filled(CoresetMemory(20)),
+    "dec": dec,
     "ensemble": lambda: taught(Ensemble()),
     "feature-memory": feature_memory,
     "iforest": lambda: taught(IForest(n_estimators=20)),

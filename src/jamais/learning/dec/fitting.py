@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from jamais.errors import Cancelled
 from jamais.evaluation import ari, clustering_accuracy, nmi
+from jamais.learning.dec.neighbours import smoothed
 from jamais.learning.dec.reconstructing import reconstruction_loss, step
 from jamais.learning.dec.targets import clustering_loss, target_distribution
 from jamais.learning.training_state import EpochOrder
@@ -67,6 +68,18 @@ class ClusteringSettings:
 
 
 @dataclass(frozen=True)
+class Graph:
+    """Neighbours of all rows, and the clusters found in them."""
+
+    labels: Ints
+    """[n]: what the first targets are made of."""
+    neighbours: Tensor
+    """[n, m]"""
+    smoothing: int
+    """Rounds in which assignments are averaged with those of the neighbours before they become targets."""
+
+
+@dataclass(frozen=True)
 class Look:
     """What all rows say at one moment."""
 
@@ -86,6 +99,7 @@ def train_clusters(
     rows: Tensor,
     settings: ClusteringSettings,
     *,
+    graph: Graph | None = None,
     classes: Ints | None,
     on_event: Listener,
     cancel: CancelToken | None,
@@ -104,7 +118,7 @@ def train_clusters(
         if cancel is not None and cancel.cancelled:
             raise Cancelled(f"clustering was cancelled after {iteration} of {settings.maxiter} updates")
         if iteration % settings.update_interval == 0 or iteration == settings.maxiter:
-            now = look(model, rows)
+            now = look(model, rows, graph, first=iteration == 0)
             # The first labels come from the start itself: that nothing has changed yet is no convergence.
             changed = float((now.labels != last.labels).mean()) if last is not None else math.nan
             loss = settings.gamma * now.divergence + settings.reconstruction * _mean(rebuilt)
@@ -123,14 +137,18 @@ def train_clusters(
     return best.restore(model)
 
 
-def look(model: Clusterer, rows: Tensor) -> Look:
-    """Assign all rows, a piece at a time, and sharpen the whole."""
+def look(model: Clusterer, rows: Tensor, graph: Graph | None = None, *, first: bool = False) -> Look:
+    """Assign all rows, a piece at a time, and sharpen the whole; the first time what the graph says."""
     model.train(False)
     with torch.no_grad():
         log_q = torch.cat(
             [model.clustering.log_assignments(_latents(model, piece)) for piece in torch.split(rows, _AT_ONCE)]
         )
-        p = target_distribution(log_q.exp())
+        q = log_q.exp()
+        if graph is not None:
+            said = torch.nn.functional.one_hot(torch.from_numpy(graph.labels), q.shape[1]).to(q) if first else q
+            q = smoothed(said, graph.neighbours.to(q.device), graph.smoothing)
+        p = target_distribution(q)
         labels = log_q.argmax(dim=1).cpu().numpy()
         divergence = float(clustering_loss(log_q, p))
     return Look(p, labels, divergence, np.bincount(labels, minlength=p.shape[1]))

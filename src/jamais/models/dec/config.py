@@ -38,7 +38,10 @@ class DECConfig:
     noise: float = 0.2
     """Share of inputs set to 0 in pretraining; the value of DEC's paper. 0 trains a plain autoencoder."""
     neighbours: int = 0
-    """Rebuild from a row also one of so many nearest rows (generalized autoencoder), in `fit`; 0 is DEC's own."""
+    """Nearest rows per row of a graph whose cut gives the first clusters and over which targets are averaged; 0: DEC's
+    own start, k-means on latents. A graph sees long and bent clusters, and costs n^2 / 2 distances."""
+    smoothing: int = 3
+    """Rounds of that averaging."""
     optimizer: str = "sgd"
     """Of the clustering phase: sgd as in the seed, or adam."""
     lr: float = 0.01
@@ -75,7 +78,7 @@ class DECConfig:
             raise SettingsError(f"dims wants at least two widths of 1 or more, got {list(self.dims)}")
         least = {"n_clusters": 1, "pretrain_epochs": 0, "maxiter": 0, "batch_size": 1, "update_interval": 1}
         least |= {"lr_step": 1, "n_init": 1, "quiet_rounds": 1, "smallest": 1, "exemplars": 1, "seed": 0, "threads": 1}
-        least |= {"neighbours": 0}
+        least |= {"neighbours": 0, "smoothing": 0}
         for name, lowest in least.items():
             if not lowest <= getattr(self, name) < 2**62:
                 raise SettingsError(f"{name} must be a whole number of at least {lowest}, got {getattr(self, name)!r}")

@@ -14,8 +14,9 @@ from torch import Tensor, nn
 
 from jamais.errors import InputError, NotReadyError, ShapeMismatchError, StateError
 from jamais.learning.dec.batches import Shuffled, checked_rows
-from jamais.learning.dec.fitting import ClusteringSettings, train_clusters
+from jamais.learning.dec.fitting import ClusteringSettings, Graph, train_clusters
 from jamais.learning.dec.importance import compute_fisher
+from jamais.learning.dec.neighbours import nearest_rows
 from jamais.learning.dec.reconstructing import ReconstructionSettings, pretrain_autoencoder, unit_scale
 from jamais.learning.dec.targets import target_distribution
 from jamais.learning.threads import cpu_threads
@@ -24,7 +25,7 @@ from jamais.models.dec.autoencoder import Autoencoder, Encoder
 from jamais.models.dec.config import DECConfig, read_config
 from jamais.models.dec.dynamic import DynamicClusteringLayer
 from jamais.models.dec.exemplars import ClusterExemplars
-from jamais.models.dec.starting import start_centres
+from jamais.models.dec.starting import first_labels, means_of
 from jamais.persistence import load_model_binary, save_model_binary
 from jamais.persistence.faces.arrangement import Arrangement
 from jamais.types import CancelToken, Ints, LearnReport, Listener, StateTree, Vectors, silent
@@ -219,12 +220,15 @@ class DEC(nn.Module):
     def _cluster(self, rows: Vectors, classes: Ints | None, on_event: Listener, cancel: CancelToken | None) -> Ints:
         config = self.config
         self.eval()
-        self.clustering.place(torch.from_numpy(start_centres(self.encode(rows), config)).to(self._device))
+        latents = self.encode(rows)
+        neighbours = nearest_rows(rows, config.neighbours) if config.neighbours else None
+        labels = first_labels(latents, neighbours, config)
+        self.clustering.place(torch.from_numpy(means_of(latents, labels)).to(self.clustering.clusters))
         names = [field.name for field in dataclasses.fields(ClusteringSettings)]
         plan = ClusteringSettings(**{name: getattr(config, name) for name in names})
-        train_clusters(
-            self, torch.from_numpy(rows).to(self._device), plan, classes=classes, on_event=on_event, cancel=cancel
-        )
+        graph = None if neighbours is None else Graph(labels, torch.from_numpy(neighbours), config.smoothing)
+        given = torch.from_numpy(rows).to(self._device)
+        train_clusters(self, given, plan, graph=graph, classes=classes, on_event=on_event, cancel=cancel)
         return self._remember(rows)
 
     def _remember(self, rows: Vectors) -> Ints:
