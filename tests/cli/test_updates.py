@@ -81,6 +81,74 @@ def test_feedback_by_time_answers_for_alarms_only(watcher: Path, today: Path, tm
     assert len(history(watcher)) == 2
 
 
+def flood(tmp_path: Path) -> Path:
+    """Nothing that is known."""
+    path = tmp_path / "flood.log"
+    words = ("tape", "robot", "drawer", "magnet", "reel")
+    path.write_text("".join(f"2026-03-02 10:00:{k:02d} INFO {w}: moved {w} away\n" for k in range(50) for w in words))
+    return path
+
+
+def test_a_refusal_names_the_limit_that_would_let_it_pass(watcher: Path, tmp_path: Path, typed: Any) -> None:
+    new = flood(tmp_path)
+    refused = typed("learn", watcher, new)
+    assert refused.code == 2
+    table, _, last = refused.err.rstrip("\n").rpartition("\n")
+    assert "records that looked abnormal before (share)" in table
+    assert "BROKEN" in table
+    assert last == (
+        "jamais: refused, nothing was changed: records that looked abnormal before (share) 1, at most 0.95. "
+        "If it is right all the same: --limit looks_abnormal=1"
+    )
+    assert history(watcher) == history(watcher)[:1]
+    told = json.loads(typed("learn", watcher, new, "--dry-run", "--json").out)
+    assert [one["setting"] for one in told["checks"] if not one["passed"]] == ["looks_abnormal"]
+    assert typed("learn", watcher, new, "--limit", "looks_abnormal=1").code == 0
+    assert len(history(watcher)) == 2
+
+
+@pytest.mark.parametrize(
+    ("limit", "told"),
+    [
+        ("looks_abnormal", "--limit wants NAME=VALUE, got 'looks_abnormal'"),
+        ("=1", "--limit wants NAME=VALUE, got '=1'"),
+        ("looks_abnorml=1", "no setting 'guard.looks_abnorml': did you mean 'looks_abnormal'?"),
+        ("looks_abnormal=2", "looks_abnormal is a share between 0 and 1"),
+        ("looks_abnormal=much", "wants float, got 'much'"),
+    ],
+)
+def test_a_limit_that_makes_no_sense_is_told(limit: str, told: str, watcher: Path, today: Path, typed: Any) -> None:
+    said = typed("learn", watcher, today, "--limit", limit)
+    assert said.code == 2
+    assert told in said.err
+    assert said.err.count("\n") == 1
+    assert len(history(watcher)) == 1
+
+
+def test_drift_is_said_when_scoring_and_kept_when_learned(watcher: Path, tmp_path: Path, typed: Any) -> None:
+    new = flood(tmp_path)
+    said = typed("score", watcher, new, "--json")
+    (line,) = said.err.splitlines()
+    assert line.startswith("jamais: normal has moved since row 0: 250 of 250 rows are far out, ")
+    assert line.endswith("; new: 5 templates in 250 rows (100%); jamais learn takes in what you vouch for")
+    typed("learn", watcher, new, "--limit", "looks_abnormal=1")
+    last = typed("history", watcher).out.splitlines()[-1]
+    assert "normal has moved since row 0: 250 of 250 rows are far out" in last
+    assert "looks_abnormal 1" in last
+    assert "in 50 rows" not in last, "details are in the report"
+    assert "jamais: normal has moved" not in typed("score", watcher, new, "--json").err
+
+
+def test_feedback_can_be_tried_first(watcher: Path, today: Path, tmp_path: Path, typed: Any) -> None:
+    found = jamais.load(watcher).score(today).filter(pl.col("abnormal"))
+    answers = labels(tmp_path / "a.csv", "item,label", f"{found['item'][0]},1")
+    tried = typed("feedback", watcher, today, "--labels", answers, "--dry-run")
+    assert (tried.code, len(history(watcher))) == (0, 1)
+    assert "dry run: nothing was changed" in tried.out
+    done = typed("feedback", watcher, today, "--labels", answers)
+    assert done.out.partition("\nsaved")[0] == tried.out.partition("\ndry run")[0]
+
+
 def test_answers_about_nothing_here_are_told(watcher: Path, today: Path, tmp_path: Path, typed: Any) -> None:
     said = typed("feedback", watcher, today, "--labels", labels(tmp_path / "a.csv", "row,label", "99999,1"))
     assert said.code == 2
