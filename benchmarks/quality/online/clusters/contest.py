@@ -12,7 +12,7 @@ from pathlib import Path
 from benchmarks.quality.online.clusters.base import Base, make_base
 from benchmarks.quality.online.clusters.deep import Ewc, FineTuned, Replayed, Seed002
 from benchmarks.quality.online.clusters.measure import Row, measured
-from benchmarks.quality.online.clusters.memory_first import MemoryFirst, Tuned
+from benchmarks.quality.online.clusters.memory_first import MemoryFirst, OnlineUpdate, Tuned
 from benchmarks.quality.online.clusters.peers import (
     Bertopic,
     Dbstream,
@@ -40,6 +40,7 @@ _DEEP: dict[str, Make] = {
     "fine-tune": FineTuned,
     "ewc": Ewc,
     "replay": Replayed,
+    "jamais-dec": OnlineUpdate,
     "jamais-latents": partial(MemoryFirst, latents=True),
     "jamais-tuned": partial(Tuned, taught=False),
     "jamais-taught": partial(Tuned, taught=True),

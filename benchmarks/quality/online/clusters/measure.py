@@ -32,6 +32,8 @@ class Row(TypedDict):
     """Clusters that this update added."""
     shift: float
     """Held-out rows of classes that had arrived before, whose id this update changed; from or to "none" counts."""
+    shift_first: float
+    """Of the rows of base classes alone: a class that was missed when it arrived may well be found later."""
     shift_named: float
     """Of all these rows, those that had an id (not none) and changed it."""
     shift_since_arrival: float
@@ -60,6 +62,7 @@ class Row(TypedDict):
 def measured(stream: Stream, method: Method, refit_cpu: dict[int, float]) -> Iterator[Row]:
     """Let a method learn update by update; `refit_cpu` says what a full refit costs there, where that is known."""
     rows, classes = stream.test.rows, stream.test.classes
+    first = np.isin(classes, stream.first)
     base_rows = stream.base.rows[:_MOST_BASE_ROWS]
     at_arrival: Labels | None = None
     for number, (update, arrived) in enumerate(zip(stream.updates, stream.arrivals, strict=True)):
@@ -89,6 +92,7 @@ def measured(stream: Stream, method: Method, refit_cpu: dict[int, float]) -> Ite
             k_true=len(stream.known(number + 1)),
             born=method.k - k_before,
             shift=100 * label_shift(before[known], after[known]),
+            shift_first=100 * label_shift(before[first], after[first]),
             shift_named=100 * float(((before != after) & (before >= 0))[known].mean()),
             shift_since_arrival=100 * label_shift(at_arrival[known], after[known]),
             shift_remembered=_nan if kept is None else 100 * label_shift(before_kept, method.labels(kept)),

@@ -10,7 +10,10 @@ import numpy as np
 from benchmarks.quality.online.clusters.base import Base
 from benchmarks.quality.online.clusters.idec import Idec, Labels, Replay, Rows, fine_tune, soft_labels
 from benchmarks.quality.online.clusters.peers import Watch
+from jamais.errors import RefusedUpdateError
+from jamais.learning import online_update
 from jamais.memory.clusters import ClusterMemory
+from jamais.models.dec import DEC, DECConfig
 
 
 class MemoryFirst:
@@ -44,6 +47,41 @@ class MemoryFirst:
 
     def _outer(self, rows: Rows) -> Labels | None:
         return self.base.told(rows) if self._told else None
+
+
+class OnlineUpdate:
+    """jamais' DEC with the base's weights, updated by `online_update` with default settings and an unknown k."""
+
+    name = "jamais DEC, online_update, latents"
+
+    def __init__(self, base: Base) -> None:
+        assert base.network is not None
+        assert base.stream.recipe is not None
+        _import_all()
+        rows, seed = base.stream.base.rows, base.stream.seed
+        self._model = DEC(DECConfig(dims=base.stream.recipe.dims, n_clusters=base.k, seed=seed))
+        for name in ("encoder", "decoder"):
+            getattr(self._model.autoencoder, name).load_state_dict(
+                getattr(base.network, name).state_dict(), strict=False
+            )
+        self._model.clustering.place(base.network.centres.detach())
+        self._model._remember(rows)  # what its own fit does at the end
+
+    @property
+    def k(self) -> int:
+        return int(self._model.n_clusters)
+
+    def labels(self, rows: Rows) -> Labels:
+        return np.asarray(self._model.predict(rows))
+
+    def update(self, rows: Rows, n_new: int, watch: Watch) -> None:
+        try:
+            online_update(self._model, rows)
+        except RefusedUpdateError:
+            """Then nothing has changed, which is how it shows in the figures."""
+
+    def remembered(self) -> Rows | None:
+        return np.asarray(self._model.exemplars.rows)
 
 
 class Tuned:
@@ -106,3 +144,6 @@ def _import_all() -> None:
     memory = ClusterMemory()
     memory.begin(rows[:200], np.arange(200) % 2)
     memory.learn(rows[200:] + 9)
+    model = DEC(DECConfig(dims=(4, 2), n_clusters=2, pretrain_epochs=1, maxiter=1))
+    model.fit(rows[:200])
+    online_update(model, rows[200:])
