@@ -23,12 +23,7 @@ def facts(tree: StateTree, version: VersionInfo) -> Facts:
     learned = {name: value if value != NO_TIME else None for name, value in tree["facts"].items()}
     answers = [(told[0], told[1]) for told in tree["confirmed"].values() if told[1]]
     return {
-        "version": version.number,
-        "kind": version.kind,
-        "saved": version.time,
-        "why": version.reason,
-        "size_bytes": version.size_bytes,
-        "warnings": list(version.warnings),
+        **of_version(version),
         "learned_from": learned,
         "unit": told.unit_name(tree["settings"]),
         "alarm_rate": tree["alarm_rate"],
@@ -51,6 +46,18 @@ def facts(tree: StateTree, version: VersionInfo) -> Facts:
         ],
         "settings": tree["settings"],
         "changed_settings": changed(tree["settings"], LogSettings()),
+    }
+
+
+def of_version(version: VersionInfo) -> Facts:
+    """Give what is known of the version itself."""
+    return {
+        "version": version.number,
+        "kind": version.kind,
+        "saved": version.time,
+        "why": version.reason,
+        "size_bytes": version.size_bytes,
+        "warnings": list(version.warnings),
     }
 
 

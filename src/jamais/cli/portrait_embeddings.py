@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from jamais.cli import told
-from jamais.cli.portrait import SHOWN, Facts, changed
+from jamais.cli.portrait import SHOWN, Facts, changed, of_version
 from jamais.persistence import VersionInfo
 from jamais.types import StateTree
 
@@ -21,12 +21,7 @@ def facts(tree: StateTree, version: VersionInfo) -> Facts:
     memory, settings = recipe.detector.memory, recipe.settings.answers
     answers = recipe.answers.by_cause
     return {
-        "version": version.number,
-        "kind": version.kind,
-        "saved": version.time,
-        "why": version.reason,
-        "size_bytes": version.size_bytes,
-        "warnings": list(version.warnings),
+        **of_version(version),
         "learned_from": recipe.facts.tree(),
         "unit": "rows",
         "alarm_rate": recipe.alarm_rate,
