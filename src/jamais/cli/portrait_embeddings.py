@@ -18,8 +18,6 @@ def facts(tree: StateTree, version: VersionInfo) -> Facts:
     from jamais.recipes.embeddings import EmbeddingRecipe, EmbeddingSettings
 
     recipe = EmbeddingRecipe.from_state(tree)
-    memory, settings = recipe.detector.memory, recipe.settings.answers
-    answers = recipe.answers.by_cause
     return {
         **of_version(version),
         "learned_from": recipe.facts.tree(),
@@ -31,24 +29,8 @@ def facts(tree: StateTree, version: VersionInfo) -> Facts:
         "clusters": _clusters(recipe),
         "events": [str(event) for event in recipe.clusters.events],
         "pending": int(recipe.clusters.pending),
-        "memory": {
-            "vectors": len(memory),
-            "capacity": int(memory.capacity),
-            "width": recipe.width,
-            "seen": int(memory.normal.n_seen),
-            "abnormal": len(memory.abnormal),
-            "quarantine": len(memory.quarantine),
-        },
-        "answers": [
-            {
-                "cause": cause,
-                "belief": answer.belief(settings),
-                "answers": answer.given,
-                "settled": answer.settled(settings),
-                "why": answer.why,
-            }
-            for cause, answer in answers.items()
-        ],
+        "memory": _memory(recipe),
+        "answers": _answers(recipe),
         "quarantine": [
             {"cause": cause, "alarms": group.alarms, "why": group.why} for cause, group in recipe.waiting.groups.items()
         ],
@@ -85,6 +67,32 @@ def _clusters(recipe: Any) -> list[Facts]:
             "born": str(born[cluster]) if cluster in born else "",
         }
         for cluster, rows in recipe.clusters.sizes.items()
+    ]
+
+
+def _memory(recipe: Any) -> Facts:
+    memory = recipe.detector.memory
+    return {
+        "vectors": len(memory),
+        "capacity": int(memory.capacity),
+        "width": recipe.width,
+        "seen": int(memory.normal.n_seen),
+        "abnormal": len(memory.abnormal),
+        "quarantine": len(memory.quarantine),
+    }
+
+
+def _answers(recipe: Any) -> list[Facts]:
+    settings = recipe.settings.answers
+    return [
+        {
+            "cause": cause,
+            "belief": answer.belief(settings),
+            "answers": answer.given,
+            "settled": answer.settled(settings),
+            "why": answer.why,
+        }
+        for cause, answer in recipe.answers.by_cause.items()
     ]
 
 
