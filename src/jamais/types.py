@@ -157,11 +157,22 @@ class DriftReport:
     """The row from which on there are too many; None without drift."""
     changes: tuple[str, ...] = ()
     """What changed, a line each, most first: new templates, shifted channels, grown clusters."""
+    noticed: int | None = None
+    """The row with which the drift was noticed."""
+    exceedances_noticed: int = 0
+    """Those among the rows from `since` to `noticed`."""
 
     def __str__(self) -> str:
-        seen = f"{self.exceedances:,} of {self.rows:,} rows are far out, {self.expected:,.0f} were to be expected"
-        if not self.drifted:
-            return f"no drift: {seen}"
-        return "\n".join(
-            [f"normal has moved since row {self.since:,}: {seen}", *(f"  {line}" for line in self.changes)]
+        if self.since is None or self.noticed is None:
+            return (
+                f"no drift: {self.exceedances:,} of {self.rows:,} rows are far out, {self.expected:,.0f} were to be "
+                "expected"
+            )
+        rows = self.noticed - self.since + 1
+        usual = rows * self.expected / self.rows
+        moved = (
+            f"normal has moved since row {self.since:,}: {self.exceedances_noticed:,} of {rows:,} rows from there are "
+            f"far out, {f'{usual:.1f}' if usual < 10 else f'{usual:,.0f}'} were to be expected (in all "
+            f"{self.exceedances:,} of {self.rows:,})"
         )
+        return "\n".join([moved, *(f"  {line}" for line in self.changes)])

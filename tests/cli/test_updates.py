@@ -129,11 +129,13 @@ def test_drift_is_said_when_scoring_and_kept_when_learned(watcher: Path, tmp_pat
     new = flood(tmp_path)
     said = typed("score", watcher, new, "--json")
     (line,) = said.err.splitlines()
-    assert line.startswith("jamais: normal has moved since row 0: 250 of 250 rows are far out, ")
-    assert line.endswith("; new: 5 templates in 250 rows (100%); jamais learn takes in what you vouch for")
+    assert line.startswith("jamais: normal has moved since row 0: ")
+    assert line.endswith(
+        " (in all 250 of 250); new: 5 templates in 250 rows (100%); jamais learn takes in what you vouch for"
+    )
     typed("learn", watcher, new, "--limit", "looks_abnormal=1")
     last = typed("history", watcher).out.splitlines()[-1]
-    assert "normal has moved since row 0: 250 of 250 rows are far out" in last
+    assert "normal has moved since row 0: " in last
     assert "looks_abnormal 1" in last
     assert "in 50 rows" not in last, "details are in the report"
     assert "jamais: normal has moved" not in typed("score", watcher, new, "--json").err

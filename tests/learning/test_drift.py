@@ -119,8 +119,9 @@ def test_what_it_finds_does_not_hang_on_what_comes_after() -> None:
     assert test.push(np.ones(5_000)), "it stays said until somebody learns"
     assert (test.noticed, test.since) == first
     report = test.report(["more of this"])
+    assert test.noticed == 304
     assert str(report).splitlines() == [
-        "normal has moved since row 300: 20 of 5,320 rows are far out, 266 were to be expected",
+        "normal has moved since row 300: 5 of 5 rows from there are far out, 0.3 were to be expected (in all 20 of 5,320)",
         "  more of this",
     ]
     test.reset()

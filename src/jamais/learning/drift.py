@@ -88,6 +88,8 @@ class ExceedanceTest:
         self._sums = [0.0] * len(ODDS)
         self._best = [0.0] * len(ODDS)
         self._begins = [0] * len(ODDS)
+        self._counts = [0] * len(ODDS)
+        self._exceedances_noticed = 0
 
     @property
     def drifted(self) -> bool:
@@ -119,17 +121,20 @@ class ExceedanceTest:
             self._sums[i] = gain * (left * self._sums[i] + begun + 1.0)
             before = self._best[i] + lost
             if before <= 0.0:
-                before, self._begins[i] = 0.0, row
+                before, self._begins[i], self._counts[i] = 0.0, row, 0
+            self._counts[i] += 1
             self._best[i] = before + log_gain
         if sum(self._sums) / len(self._sums) >= self.settings.rows_between_false_alarms:
             self.noticed = row
-            self.since = self._begins[int(np.argmax(self._best))]
+            likeliest = int(np.argmax(self._best))
+            self.since, self._exceedances_noticed = self._begins[likeliest], self._counts[likeliest]
 
     def report(self, changes: Sequence[str] = ()) -> DriftReport:
         """Say what was found, with what changed as the caller knows it."""
         expected = self.rows * self.usual
         told = tuple(changes) if self.drifted else ()
-        return DriftReport(self.drifted, self.rows, self.exceedances, expected, self.since, told)
+        found = (self.since, told, self.noticed, self._exceedances_noticed)
+        return DriftReport(self.drifted, self.rows, self.exceedances, expected, *found)
 
     def state_dict(self) -> StateTree:
         """Give, as JSON values, all that is needed to go on exactly."""
@@ -145,17 +150,20 @@ class ExceedanceTest:
             "sums": list(self._sums),
             "best": list(self._best),
             "begins": list(self._begins),
+            "counts": list(self._counts),
+            "exceedances_noticed": self._exceedances_noticed,
         }
 
     def load_state_dict(self, tree: StateTree) -> None:
         """Go on where another test stopped, with its settings."""
-        if not len(tree["sums"]) == len(tree["best"]) == len(tree["begins"]) == len(ODDS):
+        if not all(len(tree[name]) == len(ODDS) for name in ("sums", "best", "begins", "counts")):
             raise StateError(f"a drift test follows {len(ODDS)} alternatives, saved are {len(tree['sums'])}")
         self._set(override(DriftSettings(), tree["settings"]), _maybe(tree["calibration_rows"]), float(tree["usual"]))
         self.rows, self.exceedances, self._quiet = int(tree["rows"]), int(tree["exceedances"]), int(tree["quiet"])
         self.noticed, self.since = _maybe(tree["noticed"]), _maybe(tree["since"])
         self._sums, self._best = [float(one) for one in tree["sums"]], [float(one) for one in tree["best"]]
-        self._begins = [int(one) for one in tree["begins"]]
+        self._begins, self._counts = [int(one) for one in tree["begins"]], [int(one) for one in tree["counts"]]
+        self._exceedances_noticed = int(tree["exceedances_noticed"])
 
 
 def _quiet(shrink: float, rows: int) -> tuple[float, float, float]:
