@@ -51,8 +51,10 @@ def spectral_rows(neighbours: Ints, width: int) -> Vectors:
     directed: Any = sparse.csr_matrix((np.ones(n * k), (owners, neighbours.ravel())), shape=(n, n))
     graph = directed.maximum(directed.T)
     root = sparse.diags(np.asarray(graph.sum(axis=1)).ravel() ** -0.5)
-    # The start is fixed, or the eigenvectors would be others each time.
-    values, vectors = eigsh(root @ graph @ root, k=width, which="LA", v0=np.ones(n), tol=1e-3)
+    # The start is fixed, or the eigenvectors would be others each time; a coarse tolerance misses parts of the graph
+    # that hang together by nothing, whose eigenvalues are all 1.
+    start = np.random.default_rng(0).random(n)
+    values, vectors = eigsh(root @ graph @ root, k=width, which="LA", v0=start, tol=1e-6)
     chosen = vectors[:, np.argsort(-values)]
     lengths = np.sqrt(np.add.reduce(chosen**2, axis=1, keepdims=True))
     return np.asarray(chosen / np.maximum(lengths, 1e-12), dtype=np.float32)
