@@ -149,7 +149,7 @@ DEEP = [
     Ewc,
     Replayed,
     OnlineUpdate,
-    lambda base: MemoryFirst(base, latents=True),
+    lambda base: MemoryFirst(base, space="latents"),
     lambda base: MemoryFirst(base, told=False),
     lambda base: Tuned(base, taught=True),
     lambda base: Tuned(base, taught=False),

@@ -40,6 +40,9 @@ class Base:
         """Return the old cluster that the frozen base gives each row."""
         return nearest(self.latents(rows), self.centres)
 
+    def rows(self, rows: Rows) -> Rows:
+        return rows
+
     def near(self, rows: Rows) -> Rows:
         """Return rows where memories take distances: the input space, or its principal components."""
         return rows if self.components is None else np.ascontiguousarray((rows - self.mean) @ self.components.T)

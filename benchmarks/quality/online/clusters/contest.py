@@ -41,24 +41,28 @@ _DEEP: dict[str, Make] = {
     "ewc": Ewc,
     "replay": Replayed,
     "jamais-dec": OnlineUpdate,
-    "jamais-latents": partial(MemoryFirst, latents=True),
+    "jamais-latents": partial(MemoryFirst, space="latents"),
     "jamais-tuned": partial(Tuned, taught=False),
     "jamais-taught": partial(Tuned, taught=True),
 }
 _SHALLOW: dict[str, dict[str, Make]] = {"clinc": {"bertopic": Bertopic}, "fashion": {"dbstream": Dbstream}}
+_WIDE: dict[str, Make] = {"jamais-rows": partial(MemoryFirst, space="rows")}
 _OURS: dict[str, Make] = {"jamais": MemoryFirst, "jamais-vote": partial(MemoryFirst, told=False)}
 _SKIPPED = {
     NEWS: set[str](),
     NO_NEWS: {"refit", "static", "jamais-tuned", "jamais-taught"},
-    THREE: {"dbstream", "seed002", "jamais-latents", "jamais-tuned", "jamais-taught", "jamais-vote"},
+    THREE: {"dbstream", "seed002", "jamais-latents", "jamais-tuned", "jamais-taught", "jamais-vote", "jamais-rows"},
 }
+_TOO_DEAR = {NO_NEWS: {"seed002"}, THREE: {"refit"}}
+"""With MNIST: minutes of CPU for what digits show as well."""
 
 
 def who(stream: Stream) -> dict[str, Make]:
     """Name those that take part; refits come first, as the others' CPU is measured by theirs."""
     deep = _DEEP if stream.recipe else _SHALLOW.get(stream.data, {})
-    skipped = _SKIPPED[stream.protocol] | ({"refit"} if stream.protocol == THREE and stream.data == "mnist" else set())
-    return {name: make for name, make in (_EVERYWHERE | deep | _OURS).items() if name not in skipped}
+    ours = _OURS | (_WIDE if stream.width else {})
+    skipped = _SKIPPED[stream.protocol] | (_TOO_DEAR.get(stream.protocol, set()) if stream.data == "mnist" else set())
+    return {name: make for name, make in (_EVERYWHERE | deep | ours).items() if name not in skipped}
 
 
 def rows(stream: Stream, cache: Path, chosen: str | None, kept: Kept) -> Iterator[Row]:

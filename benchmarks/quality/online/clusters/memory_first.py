@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cache
 from typing import Any
 
@@ -16,13 +17,16 @@ from jamais.memory.clusters import ClusterMemory
 from jamais.models.dec import DEC, DECConfig
 
 
+_SPACES = {"near": "", "rows": ", rows as they are", "latents": ", latents"}
+
+
 class MemoryFirst:
     """ClusterMemory with default settings and an unknown k; the frozen base names old clusters."""
 
-    def __init__(self, base: Base, *, latents: bool = False, told: bool = True, **settings: Any) -> None:
-        self.name = "jamais ClusterMemory" + (", latents" if latents else "") + ("" if told else ", old ids by vote")
+    def __init__(self, base: Base, *, space: str = "near", told: bool = True, **settings: Any) -> None:
+        self.name = "jamais ClusterMemory" + _SPACES[space] + ("" if told else ", old ids by vote")
         self.base, self._told = base, told
-        self._space = base.latents if latents else base.near
+        self._space: Callable[[Rows], Rows] = getattr(base, space)
         _import_all()
         self.memory = ClusterMemory(seed=base.stream.seed, **settings)
         rows = base.stream.base.rows
@@ -95,8 +99,8 @@ class Tuned:
         assert base.network is not None
         self.name = "jamais ClusterMemory, latents fine-tuned" + (" towards the input space's clusters" * taught)
         self.base, self._taught, self._network = base, taught, base.network
-        self._teacher = MemoryFirst(base, latents=not taught)
-        self._memory = MemoryFirst(base, latents=True).memory
+        self._teacher = MemoryFirst(base, space="near" if taught else "latents")
+        self._memory = MemoryFirst(base, space="latents").memory
 
     @property
     def k(self) -> int:
