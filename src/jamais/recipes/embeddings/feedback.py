@@ -50,10 +50,10 @@ def feed(old: EmbeddingRecipe, new: EmbeddingRecipe, data: Any, labels: Any) -> 
         return LearnReport(True, 0, {"answers": 0})
     taken, now = Taken(), time.time_ns() // 1_000
     settled: list[str] = []
-    ordinary = [one for one in asked if not one.alarmed and one.label == 0]
+    ordinary = [one for one in asked if not _is_of_a_cause(one, old)]
     if ordinary:
         grown(new, new.space.of_rows(_vectors(new, ordinary)), "feedback", taken)
-    for cause, answers in _by_cause([one for one in asked if one.alarmed or one.label == 1]):
+    for cause, answers in _by_cause([one for one in asked if _is_of_a_cause(one, old)]):
         settled += _answer(new, cause, answers, now, taken)
     new.detector.follow()
     # A verdict that a person changes is no harm done.
@@ -66,6 +66,14 @@ def feed(old: EmbeddingRecipe, new: EmbeddingRecipe, data: Any, labels: Any) -> 
         "of these settled": sum(one.settled(new.settings.answers) for one in new.answers.by_cause.values()),
     }
     return LearnReport(guard.passed(checks), len(asked), counts, checks, (*settled, *taken.events))
+
+
+def _is_of_a_cause(one: Asked, old: EmbeddingRecipe) -> bool:
+    """Say whether an answer is about more than one ordinary row.
+
+    A row that alarms no more because of an answer is of that answer's cause all the same.
+    """
+    return one.alarmed or one.label == 1 or one.cause in old.answers.by_cause
 
 
 def _answer(new: EmbeddingRecipe, cause: str, asked: list[Asked], now: int, taken: Taken) -> list[str]:
