@@ -16,7 +16,6 @@ from jamais.learning import online_update
 from jamais.memory.clusters import ClusterMemory
 from jamais.models.dec import DEC, DECConfig
 
-
 _SPACES = {"near": "", "rows": ", rows as they are", "latents": ", latents"}
 
 
