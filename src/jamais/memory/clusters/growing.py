@@ -18,7 +18,7 @@ from jamais.memory.clusters.novel.unexplained import NEIGHBORS
 from jamais.memory.clusters.reports import ClusterEvent
 from jamais.memory.clusters.roster import Roster
 from jamais.memory.clusters.space import Points
-from jamais.types import Floats, Ints, StateTree
+from jamais.types import Floats, Ints, StateTree, Vectors
 
 _FEWEST_ROWS = 8  # of a cluster
 _ENOUGH_EXPECTED = 24  # rows of a known cluster among the recent ones: with fewer, groups cannot be told apart
@@ -82,20 +82,26 @@ class Growing:
         found = self.known.label(points, told, k, NEIGHBORS)
         self.roster.count(self.roster.now(found.labels))
         self.n_seen += len(points)
-        if len(self.held):
-            self.watch.see(found.near.mean(k), self._held(k).near.mean(k))
+        self.watch.since += len(points)
         self._of_recent = self._recents(k).below(found, settings.recent)
         self.recent = self.recent.below(points, settings.recent)
         self.told = np.concatenate([self.told, found.labels if told is None else told])[-settings.recent :]
-        may_grow = len(self.held) and len(self.known.layers) < _MOST_LAYERS and self.spent < settings.shift_budget
-        enough = len(self.recent) >= settings.recent or self._expected(len(self.recent)) >= _ENOUGH_EXPECTED
-        if may_grow and enough and self.watch.due(len(self.recent), len(self.held), settings.recent):
+        if self._may_look(settings):
             self.watch.looked(self._look(settings))
+
+    def _may_look(self, settings: Settings) -> bool:
+        full = len(self.known.layers) >= _MOST_LAYERS or self.spent >= settings.shift_budget
+        enough = len(self.recent) >= settings.recent or self._expected(len(self.recent)) >= _ENOUGH_EXPECTED
+        if full or not enough or not len(self.held):
+            return False
+        k, now = settings.n_neighbors, self._recents(settings.n_neighbors)
+        left = now.near.mean(k)[~now.born]
+        return self.watch.due(left, self._held(k).near.mean(k), settings.recent)
 
     def _look(self, settings: Settings) -> bool:
         """Look for new clusters; say whether anything was learned."""
         k, now, held = settings.n_neighbors, self._recents(settings.n_neighbors), self._held(settings.n_neighbors)
-        left = np.flatnonzero(~now.born & ~now.repeats)
+        left = _distinct(self.recent.raw, np.flatnonzero(~now.born & ~now.repeats))
         expected = self._expected(len(self.recent))
         look = Look(
             recent=Rows(self.recent.rows[left], now.near.take(left)),
@@ -237,3 +243,10 @@ class Growing:
         made.watch = Watch.from_state(tree["watch"])
         made.spent = float(tree["spent"])
         return made
+
+
+def _distinct(rows: Vectors, which: Ints) -> Ints:
+    """Leave out of `which` [n] places of rows that came before: a row sent twice is no evidence of more like it."""
+    some = np.ascontiguousarray(rows[which])
+    bits = some.view(np.dtype((np.void, some.itemsize * some.shape[1])))[:, 0]
+    return which[np.sort(np.unique(bits, return_index=True)[1])] if len(which) else which

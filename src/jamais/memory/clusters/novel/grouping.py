@@ -15,7 +15,7 @@ from jamais.types import Floats, Ints, Vectors
 _FEWEST_LINKS, _LINKS, _MORE_LINKS = 4, 10, 15
 _LARGE = 200  # rows of a group
 _PER_LINK = 4  # rows of a group, or its links would leave it
-_MIXED = 0.18  # of the links that parts of one group would share if they were mixed at random. Groups of one class
+_MIXED = 0.08  # of the links that parts of one group would share if they were mixed at random. Groups of one class
 # shared .19 and more (all but 2 of 278 pairs), of two classes .20 and less, in digits, MNIST and CLINC150 alike
 _MOST = 600  # groups to start from: the work goes with their square
 
@@ -33,12 +33,14 @@ def groups_of(rows: Vectors, expected: float, fixed: Ints) -> Ints:
     own = slots == np.arange(len(rows))[:, None]
     own[~own.any(axis=1), -1] = True
     linked = slots[~own].reshape(-1, k)
+    one, place = np.nonzero((linked[linked] == np.arange(len(rows))[:, None, None]).any(axis=2))
+    pairs = one, linked[one, place]  # links both ways
     start = _chains(linked[:, 0], fixed)
     while start.max() >= _MOST:
-        start = _coarser(start, linked, fixed)
+        start = _coarser(start, pairs, fixed)
     names = np.full(int(start.max()) + 1, -1)
     names[start[fixed >= 0]] = fixed[fixed >= 0]
-    merged = _merge(_links(start, linked), names, 2 * k * expected)
+    merged = _merge(_links(start, pairs), names, len(one) / len(rows) * expected)
     return np.unique(merged[start], return_inverse=True)[1].astype(np.int64)
 
 
@@ -56,26 +58,26 @@ def _chains(to: Ints, fixed: Ints) -> Ints:
     return np.unique(roots, return_inverse=True)[1].astype(np.int64)
 
 
-def _coarser(groups: Ints, linked: Ints, fixed: Ints) -> Ints:
+def _coarser(groups: Ints, pairs: tuple[Ints, Ints], fixed: Ints) -> Ints:
     """Join every group with the one it shares most links with."""
-    links = _links(groups, linked)
+    links = _links(groups, pairs)
     np.fill_diagonal(links, -1.0)
     names = np.full(len(links), -1)
     names[groups[fixed >= 0]] = fixed[fixed >= 0]
     return _chains(links.argmax(axis=1), names)[groups]
 
 
-def _links(groups: Ints, linked: Ints) -> Floats:
+def _links(groups: Ints, pairs: tuple[Ints, Ints]) -> Floats:
+    """Count the links [m, m] between groups."""
     m = int(groups.max()) + 1
-    pairs = np.repeat(groups, linked.shape[1]) * m + groups[linked.ravel()]
-    links = np.bincount(pairs, minlength=m * m).reshape(m, m).astype(np.float64)
-    return np.asarray(links + links.T)
+    counts = np.bincount(groups[pairs[0]] * m + groups[pairs[1]], minlength=m * m)
+    return counts.reshape(m, m).astype(np.float64)
 
 
 def _merge(links: Floats, names: Ints, whole: float) -> Ints:
     """Merge groups, those that share most first; return where each went [m]. A group has about `whole` link ends."""
     m = len(links)
-    goes, volume = np.arange(m), links.sum(axis=1)
+    goes, volume = np.arange(m), np.maximum(links.sum(axis=1), 1.0)
     shared = np.stack([_shared(links[one], volume, volume[one], whole) for one in range(m)])
     shared[(names[:, None] >= 0) & (names[None, :] >= 0)] = -1.0
     np.fill_diagonal(shared, -1.0)
