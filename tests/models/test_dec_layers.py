@@ -72,6 +72,15 @@ def test_lone_far_rows_are_no_cluster(layer: DynamicClusteringLayer) -> None:
     assert layer.n_clusters == 2
 
 
+@pytest.mark.parametrize("spread", [0.01, 0.1, 0.5, 2.0])
+@pytest.mark.parametrize("n", [20, 50, 400])
+def test_a_group_of_any_width_is_one_centre_where_no_reach_was_measured(spread: float, n: int) -> None:
+    layer = DynamicClusteringLayer(3)
+    layer.place(blob([0.0] * 10, 3, 1, spread=1.0))
+    assert len(layer.dynamic_update(blob([40.0] * 10, n, 2, spread=spread))) == 1
+    assert float((layer.clusters.detach()[3] - 40.0).abs().max()) < 1.5 * spread
+
+
 def test_only_centres_from_before_are_history(layer: DynamicClusteringLayer) -> None:
     assert layer.history_centers_mask.tolist() == [False, False]
     layer.dynamic_update(blob([0, 9], 30, 1))

@@ -58,7 +58,8 @@ def checked_rows(given: Any, width: int, what: str = "rows") -> Vectors:
         raise InputError(f"{what}: there are none; give at least one")
     if rows.dtype.kind not in "fiub":
         raise InputError(f"{what}: wanted numbers, got {rows.dtype}")
-    copied: Vectors = np.array(rows, dtype=np.float32, order="C")
+    with np.errstate(over="ignore"):  # what is too large for float32 is told below
+        copied: Vectors = np.array(rows, dtype=np.float32, order="C")
     bad = ~np.isfinite(copied).all(axis=1)
     if bad.any():
         raise InputError(

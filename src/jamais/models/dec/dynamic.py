@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from jamais.errors import InputError, SettingsError, ShapeMismatchError
 from jamais.models.dec.clustering import ClusteringLayer
-from jamais.models.dec.grouping import Expected, dense_groups
+from jamais.models.dec.grouping import Expected, dense_groups, own_radius
 from jamais.types import Bools, Floats, Ints, Vectors
 
 _PER_CENTRE = ("history_centers_mask", "anchors", "fisher", "reach", "handicaps")
@@ -69,7 +69,10 @@ class DynamicClusteringLayer(ClusteringLayer):
         reach = self._reach()
         far: Bools = distances.min(axis=1, initial=np.inf) > reach[distances.argmin(axis=1)]
         old = None if remembered is None else self._expected(remembered, latents[~far])
-        groups = dense_groups(latents, far, old, radius=float(np.median(reach)), smallest=self.smallest)
+        radius = float(np.median(reach))
+        if bool(torch.isnan(self.reach).all()):
+            radius = own_radius(latents[far], distances.min(axis=1)[far], least=radius, smallest=self.smallest)
+        groups = dense_groups(latents, far, old, radius=radius, smallest=self.smallest)
         if groups:
             self._grow(before + len(groups))
             with torch.no_grad():

@@ -14,6 +14,9 @@ from jamais.types import Bools, Floats, Ints, Vectors
 
 _STARTS = 2_000  # far latents that may be a first centre: squares of them are held
 _MOVES = 10
+_APART = 2.0  # two groups lie so many radii apart, or the skirt of one would be another
+_LOOSE = 1.5  # a group is so many times as wide as its densest spot
+_ALONE = 1 / 3  # and no wider than that share of its distance to the nearest cluster
 _TIMES = 3.0  # as many rows as old data would bring to the same ball
 _SIGMAS = 4.0  # and as many standard deviations above it: 4 leave one chance in 30,000 a ball
 
@@ -50,8 +53,23 @@ def dense_groups(latents: Vectors, far: Bools, known: Expected | None, *, radius
             break
         if _is_news(latents, known, centre, radius, smallest):
             groups.append(left[inside])
+            inside = _within(latents[left], centre, _APART * radius)
         left = left[~inside]
     return groups
+
+
+def own_radius(far: Vectors, gaps: Floats, *, least: float, smallest: int) -> float:
+    """Return how wide groups among the `far` latents [n, width] are, where no old cluster says it.
+
+    `gaps` [n] are their distances to the nearest centre. It is `least` where they lie loosely.
+    """
+    starts = np.arange(len(far))[:: -(-len(far) // _STARTS) or 1]
+    if len(far) <= smallest:
+        return least
+    held = [np.partition(np.add.reduce((far - far[one]) ** 2, axis=1), smallest - 1)[smallest - 1] for one in starts]
+    densest = int(np.argmin(held))
+    radius = _LOOSE * float(held[densest]) ** 0.5
+    return max(least, radius) if radius <= _ALONE * gaps[starts[densest]] else least
 
 
 def _densest(rows: Vectors, radius: float) -> Floats:
