@@ -334,3 +334,29 @@ def test_figures_belong_to_the_version_they_were_noted_for(tmp_path: Path) -> No
     watcher.save(tmp_path / "kept")
     watcher.save()
     assert [dict(info.metrics) for info in watcher.history()] == [{"f1": 0.9}, {}]
+
+
+def test_figures_of_an_update_that_was_taken_back_are_taken_back_too(tmp_path: Path) -> None:
+    watcher = fitted()
+    watcher.save(tmp_path / "kept")
+    watcher.learn(normal(40, seed=5))
+    watcher.rollback(1)
+    watcher.save()
+    assert [(info.reason, dict(info.metrics)) for info in watcher.history()][1] == ("rollback to version 1", {})
+
+
+def test_of_two_updates_at_once_the_second_is_told_and_not_lost_unseen() -> None:
+    watcher = fitted()
+    raced: list[int] = []
+
+    def race(event: Event) -> None:
+        if not raced:
+            raced.append(1)
+            watcher.learn(normal(40, seed=6))
+
+    with pytest.raises(StaleVersionError, match="changed while it learned"):
+        watcher.learn(normal(40, seed=5), on_event=race)
+    one = fitted()
+    one.learn(normal(40, seed=6))
+    assert state(watcher) == state(one)
+    watcher.learn(normal(40, seed=5))

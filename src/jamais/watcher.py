@@ -3,11 +3,20 @@
 from __future__ import annotations
 
 import copy
+import threading
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from jamais.errors import Cancelled, InputError, JamaisError, RefusedUpdateError, SettingsError, StateError
+from jamais.errors import (
+    Cancelled,
+    InputError,
+    JamaisError,
+    RefusedUpdateError,
+    SettingsError,
+    StaleVersionError,
+    StateError,
+)
 from jamais.persistence import Retention, VersionInfo, VersionStore
 from jamais.persistence.component import grafted
 from jamais.settings import microseconds, override
@@ -95,6 +104,7 @@ class Watcher:
         self._like = version if like is None else like  # the version on the disk that is like what is known now
         self._reasons: list[str] = []
         self._metrics: dict[str, float] = {}
+        self._taking = threading.Lock()
         self.warnings: tuple[str, ...] = ()
 
     @property
@@ -152,8 +162,9 @@ class Watcher:
         """
         if trust not in ("normal", "unknown"):
             raise SettingsError(f"trust is 'normal' or 'unknown', got {trust!r}")
-        recipe, report = _limited(self._recipe, limits).learned(data, trust, on_event, cancel)
-        return self._replace(recipe, report, f"learn {_name(data)} (trust {trust})", dry_run)
+        before = self._recipe
+        recipe, report = _limited(before, limits).learned(data, trust, on_event, cancel)
+        return self._replace(before, recipe, report, f"learn {_name(data)} (trust {trust})", dry_run)
 
     def feedback(
         self, data: Any, labels: Any, dry_run: bool = False, limits: Mapping[str, float] | None = None
@@ -162,8 +173,9 @@ class Watcher:
 
         Guarded like `learn`: an answer that would make much of what is known as normal alarm is refused.
         """
-        recipe, report = _limited(self._recipe, limits).fed(data, labels)
-        return self._replace(recipe, report, f"feedback on {report.records} answers", dry_run)
+        before = self._recipe
+        recipe, report = _limited(before, limits).fed(data, labels)
+        return self._replace(before, recipe, report, f"feedback on {report.records} answers", dry_run)
 
     def set_alarm_rate(self, rate: float) -> None:
         """Alarm at another rate from now on; nothing is fitted again."""
@@ -234,7 +246,7 @@ class Watcher:
         tree, info = self._stored().load(version, full=True)
         if only is None:
             self._recipe, self._like = recipe_of(tree, info.kind), info.number
-            self._reasons = [f"rollback to version {info.number}"]
+            self._reasons, self._metrics = [f"rollback to version {info.number}"], {}
             return
         recipe = recipe_of(grafted(self._recipe.state_dict(), only, tree), info.kind)
         recipe.reconcile()
@@ -251,13 +263,17 @@ class Watcher:
         """What is known now; a constant, to look at."""
         return self._recipe
 
-    def _replace(self, recipe: Recipe, report: LearnReport, reason: str, dry_run: bool) -> LearnReport:
+    def _replace(self, before: Recipe, recipe: Recipe, report: LearnReport, reason: str, dry_run: bool) -> LearnReport:
+        """Let `recipe`, made of `before`, be what is known now; raise StaleVersionError if that changed meanwhile."""
         if dry_run:
             return report
         if not report.accepted:
             raise RefusedUpdateError(f"update refused, nothing was changed:\n{report}{_way_out(report)}", report)
-        recipe.settings = self._recipe.settings  # other limits were for this update only
-        self._recipe = recipe
+        recipe.settings = before.settings  # other limits were for this update only
+        with self._taking:
+            if self._recipe is not before:
+                raise StaleVersionError("this watcher changed while it learned: nothing was taken in; learn again")
+            self._recipe = recipe
         worst = {name: max(value, self._metrics.get(name, value)) for name, value in report.figures.items()}
         self.note("; ".join([reason, *(event for event in report.events if not event.startswith(" "))]), worst)
         return report
