@@ -2,6 +2,7 @@
 
 import argparse
 import csv
+import itertools
 from collections import Counter
 
 import numpy as np
@@ -11,10 +12,12 @@ import pytest
 pytest.importorskip("sklearn", reason="the baselines need the bench extra")
 
 from benchmarks.quality import datasets
-from benchmarks.quality.online.logs import contest, memories, rows, show, streams, watched
+from benchmarks.quality.online.logs import contest, memories, old_tenths, rows, show, streams, watched
 from benchmarks.quality.online.logs.operators import LATE_AND_WRONG, TRUTHFUL, Habits, Operator
 from benchmarks.quality.online.logs.walk import Judged, Walked, quality, walk
 from test_quality_protocol import tiny_log
+
+import jamais
 
 
 def flow_of(items, labels, known=((1, 2), (2, 3))):
@@ -299,7 +302,7 @@ HABITS = (
 
 @pytest.mark.parametrize("habits", HABITS, ids=lambda one: one.name)
 def test_a_watcher_walked_in_chunks_equals_one_walked_item_by_item(habits, monkeypatch):
-    flow = padded(random_flow(2, n=400))
+    flow = padded(random_flow(2, n=250))
     found = {}
     for stride in ((1, 1), (7, 50), (128, 4_096)):
         monkeypatch.setattr(watched, "STRIDE", stride)
@@ -333,6 +336,96 @@ def test_answers_reach_the_watcher_when_they_are_in_and_change_only_what_comes_t
     assert walked.alarms.tolist() == [True] * 10 + [False] * 20
     at_once = watched.walk_watcher(StandIn(), flow, operator(flow))
     assert at_once.alarms.tolist() == [True] + [False] * 29
+
+
+# A watcher of jamais itself
+
+KNOWN = ["request served to client", "cache refreshed", "session opened", "session closed", "disk check passed"]
+LATER = [
+    "backup finished",
+    "link speed changed",
+    "kernel panic fatal error",
+    "node failed data corrupt",
+    "timer synced",
+]
+LINES = [f"{text} {at}" for at, text in enumerate(KNOWN + LATER)]
+
+
+def real_flow(begin, end, seed=5, early=80):
+    """Windows of twenty lines; of the later texts each comes from some time on, 7 (`early`) and 8 being bad."""
+    rng = np.random.default_rng(seed)
+    windows, texts = [], dict(enumerate(LINES))
+    for at in range(end):
+        events = rng.integers(0, len(KNOWN), datasets.WINDOW).tolist()
+        for later, start in zip(range(5, 10), (60, 100, early, 130, 150), strict=True):
+            if at >= start and rng.random() < 0.15:
+                events[int(rng.integers(0, datasets.WINDOW))] = later
+        windows.append((int(7 in events or 8 in events), tuple(events)))
+    known = [window for window in windows[:60] if not window[0]]
+    return streams.window_flow("BGL after 80 %", datasets.window_split("tiny", known, windows[begin:], texts, 1))
+
+
+@pytest.fixture(scope="module")
+def saved(tmp_path_factory):
+    pytest.importorskip("torch", reason="log lines are read by a small network")
+    folder = tmp_path_factory.mktemp("watchers")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(jamais, "fit", quick_fit)
+        return contest.fitted("jamais", real_flow(60, 200), folder)
+
+
+def quick_fit(data, settings=None, fit=jamais.fit, **others):
+    """Fit without training the encoder."""
+    return fit(data, settings={**(settings or {}), "encoder": {"steps": 0}}, **others)
+
+
+@pytest.mark.slow
+def test_jamais_learns_from_a_truthful_person_in_few_questions(saved):
+    flow = real_flow(60, 200)
+    person = operator(flow)
+    walked = watched.walk_watcher(jamais.load(saved), flow, person)
+    frozen = walk(memories.Accepting(flow, memories.events_of, None), operator(flow), len(flow))
+    told, untold = quality(walked, flow.labels), quality(frozen, flow.labels)
+    assert told.f1 > untold.f1 + 0.1
+    assert 0 < told.questions < 20
+
+
+@pytest.mark.slow
+def test_a_stream_of_a_newer_version_goes_on_where_the_old_one_stood(saved):
+    flow = real_flow(60, 200)
+    watcher = jamais.load(saved)
+    old = watcher.stream()
+    first = pl.concat([old.push(flow.lines(0, 70)), old.flush()])
+    watcher.feedback(first.filter("abnormal").head(1), [0])
+    new = watcher.stream()
+    new.load_state_dict(old.state_dict())
+    rest = pl.concat([new.push(flow.lines(70, 140)), new.flush()])
+    assert rest["row"].to_list() == list(range(70, 140))
+    whole = watcher.stream()
+    expected = pl.concat([whole.push(flow.lines(0, 140)), whole.flush()]).filter(pl.col("row") >= 70)
+    assert rest.equals(expected)
+
+
+@pytest.mark.slow
+def test_tenths_that_were_lived_through_come_back_bit_for_bit(tmp_path, monkeypatch):
+    monkeypatch.setattr(jamais, "fit", quick_fit)
+    flow = real_flow(0, 400, early=0)
+    cut = [at * 40 for at in range(11)]
+    tenths = [part_of(flow, begin, end) for begin, end in itertools.pairwise(cut)]
+    history = old_tenths.History(tenths, tmp_path / "store")
+    history.live()
+    rows_ = list(history.rows())
+    assert [row["tenth"] for row in rows_] == list(range(1, 11))
+    assert all(0 <= float(row["ap_after_all"]) <= 1 for row in rows_ if row["ap_after_all"])
+    back = history.way_back()
+    assert (back["kept"], len(history.versions)) == ("ok", 8)
+    history.frames[5][0] = history.frames[5][0].with_columns(pl.col("score") + 1e-12)
+    assert history.way_back()["note"] == f"version {history.versions[5]}, tenth 1"
+
+
+def part_of(flow, begin, end):
+    windows = list(zip(flow.labels[begin:end].tolist(), flow.items[begin:end], strict=True))
+    return streams.window_flow("tenth", datasets.window_split("tiny", [(0, (1,))], windows, flow.texts, 1))
 
 
 # Rows

@@ -1,5 +1,1 @@
 """How good do alarms on logs become when a person answers: a few questions, late, and now and then wrongly?"""
-
-from benchmarks.quality.online.logs.show import run
-
-__all__ = ["run"]

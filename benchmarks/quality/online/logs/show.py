@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterator
 from itertools import chain
 from pathlib import Path
+from typing import Any
 
 from benchmarks.data import data_folder
 from benchmarks.quality.online.logs.contest import TARGETS, Entry, entries
@@ -42,16 +43,17 @@ def run(options: argparse.Namespace) -> list[Figures]:
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Add what `run` wants to know; options of the same name that are there already are shared."""
+    shared: dict[str, dict[str, Any]] = {
+        "--seeds": {"type": int, "default": 5, "help": "operators with different luck"},
+        "--first-seed": {"type": int, "default": 0, "help": "develop with others than the reported ones"},
+        "--quick": {"action": "store_true", "help": "a short look, one seed, no file"},
+        "--out": {"type": Path, "help": "CSV file (default: a name in benchmarks/results/)"},
+        "--cache": {"type": Path, "help": "folder of fitted watchers, used again without a look at them"},
+    }
     known = parser._option_string_actions
-    if "--seeds" not in known:
-        parser.add_argument("--seeds", type=int, default=5, help="operators with different luck")
-    if "--quick" not in known:
-        parser.add_argument("--quick", action="store_true", help="a short look, one seed, no file")
-    if "--out" not in known:
-        parser.add_argument("--out", type=Path, help="CSV file (default: a name in benchmarks/results/)")
-    if "--cache" not in known:
-        parser.add_argument("--cache", type=Path, help="folder of fitted watchers, used again without a look at them")
-    parser.add_argument("--first-seed", type=int, default=0, help="develop with others than the reported ones")
+    for name, settings in shared.items():
+        if name not in known:
+            parser.add_argument(name, **settings)
     parser.add_argument("--flows", nargs="*", choices=["bgl", "hdfs", "tenths"], default=["bgl", "hdfs", "tenths"])
     parser.add_argument("--methods", help="only methods whose name contains this")
     parser.add_argument("--operators", help="only operators whose name contains this")
@@ -103,4 +105,4 @@ def _tenths(options: argparse.Namespace, folder: Path) -> Iterator[Figures]:
 def _module() -> str:
     """Name the module that was started."""
     spec = getattr(sys.modules["__main__"], "__spec__", None)
-    return (spec.name.removesuffix(".__main__") if spec else "") or "benchmarks.quality.online.logs"
+    return spec.name.removesuffix(".__main__") if spec else "benchmarks.quality.online"
