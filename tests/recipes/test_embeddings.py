@@ -52,7 +52,7 @@ def test_verdicts_have_the_columns_of_the_contract() -> None:
 
 def test_scores_and_p_values_are_those_of_the_detector_it_is_made_of() -> None:
     rows = whole(ordinary(30, 2), scattered(5, 2))
-    twin = KNN(memory=FeatureMemory(CoverMemory(2_500))).fit(ordinary(450, seed=1))
+    twin = KNN(memory=FeatureMemory(CoverMemory(2_000))).fit(ordinary(450, seed=1))
     frame = fitted().score(rows)
     assert frame["score"].to_list() == twin.decision_function(rows).tolist()
     assert frame["p_value"].to_list() == twin.p_value(rows).tolist()
