@@ -47,7 +47,7 @@ class Case:
     def seen(self, folder: Path | str) -> tuple[str, pl.DataFrame]:
         """Give all bits of a watcher and its verdicts."""
         watcher = jamais.load(folder)
-        return digest(watcher.recipe.state_dict()), watcher.score(self.score)
+        return digest(undated(watcher.recipe.state_dict())), watcher.score(self.score)
 
     def expected(self, update: str, tmp_path: Path) -> dict[int, tuple[str, pl.DataFrame]]:
         """Give what the version before an update and the one after it know."""
@@ -57,6 +57,18 @@ class Case:
         known[2] = self.seen(whole)
         assert known[1][0] != known[2][0]
         return known
+
+
+def undated(tree: Any) -> Any:
+    """Leave out when something was answered for rows without a time: by the clock, another one in every run."""
+    day, now = 86_400_000_000, time.time_ns() // 1_000
+    if isinstance(tree, dict):
+        return {key: undated(value) for key, value in tree.items()}
+    if isinstance(tree, list):
+        return [undated(value) for value in tree]
+    if isinstance(tree, np.ndarray) and tree.dtype == np.int64:
+        return np.where(abs(tree - now) < day, 0, tree)
+    return 0 if isinstance(tree, int) and abs(tree - now) < day else tree
 
 
 def written(path: Path, text: str) -> Path:
