@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import functools
 import textwrap
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import examples
 import pytest
@@ -22,9 +24,14 @@ def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty folder with the logs that the docs speak of, to stand in."""
     shop.write(tmp_path)
     monkeypatch.chdir(tmp_path)
-    quick = dict([examples.QUICK.split("=")])
-    monkeypatch.setattr(jamais.api, "fit", functools.partial(jamais.api.fit, **quick))
+    monkeypatch.setattr(jamais.api, "fit", functools.partial(quick, jamais.api.fit))
     return tmp_path
+
+
+def quick(fit: Callable[..., jamais.Watcher], *given: Any, **more: Any) -> jamais.Watcher:
+    """Fit with an encoder of few steps, where there is one."""
+    changes = {} if "embeddings" in (*given[1:2], more.get("kind")) else dict([examples.QUICK.split("=")])
+    return fit(*given, **{**changes, **more})
 
 
 def runs(page: Path) -> bool:
