@@ -21,6 +21,7 @@ from jamais.memory.clusters.space import Points
 from jamais.types import Floats, Ints, StateTree, Vectors
 
 _FEWEST_ROWS = 8  # of a cluster
+_ENOUGH_ROWS = 40  # of a cluster, however large known ones are: it may have begun to come only lately
 _ENOUGH_EXPECTED = 24  # rows of a known cluster among the recent ones: with fewer, groups cannot be told apart
 _PART_OF_KNOWN = 0.25  # of the rows that a known cluster has make a new one
 _PART_OF_BUDGET = 2 / 3
@@ -111,7 +112,7 @@ class Growing:
             clusters=self.roster.now(self.known.clusters),
             n_first=self.known.n_first,
             k=k,
-            smallest=settings.smallest or max(_FEWEST_ROWS, int(_PART_OF_KNOWN * expected)),
+            smallest=settings.smallest or min(max(_FEWEST_ROWS, int(_PART_OF_KNOWN * expected)), _ENOUGH_ROWS),
             expected=expected,
         )
         found = [Found(left[one.places], one.cluster) for one in look.found()]

@@ -46,7 +46,7 @@ class Held:
         return np.asarray(self.first != self.labels)
 
     def state_dict(self) -> StateTree:
-        return {"rows": self.points.raw, "told": self.told, "first": self.first, "labels": self.labels}
+        return {"rows": self.points.raw, "told": self.told, "first": self.first, "labels": self.labels.copy()}
 
     @classmethod
     def from_state(cls, tree: StateTree, space: Space) -> Held:

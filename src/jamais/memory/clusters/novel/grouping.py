@@ -40,7 +40,7 @@ def groups_of(rows: Vectors, expected: float, fixed: Ints) -> Ints:
         start = _coarser(start, pairs, fixed)
     names = np.full(int(start.max()) + 1, -1)
     names[start[fixed >= 0]] = fixed[fixed >= 0]
-    merged = _merge(_links(start, pairs), names, len(one) / len(rows) * expected)
+    merged = _merge(_links(start, pairs), names, len(one) * min(1.0, expected / len(rows)))
     return np.unique(merged[start], return_inverse=True)[1].astype(np.int64)
 
 

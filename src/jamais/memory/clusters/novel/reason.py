@@ -11,8 +11,8 @@ import numpy as np
 from jamais.errors import CorruptStateError
 from jamais.types import Floats, StateTree
 
-_PARTS = 10
-_REASON = 21.7  # of chi-squared with 9 degrees of freedom: one in a hundred without a reason
+_TAIL = 0.1  # of held-out rows are nearer, or farther, than rows that are counted
+_REASON = 2.6  # standard errors more than expected, at either end: one in a hundred without a reason
 _FEWEST = 64
 _OFTEN, _SELDOM = 4, 2  # looks per buffer of recent rows, with a reason and without
 _MOST_BARREN = 4
@@ -35,7 +35,7 @@ class Watch:
         if self.since >= (capacity // _SELDOM) << self.barren:
             return True
         often = max(_FEWEST, len(distances) // _OFTEN) << min(self.barren, 1)
-        return self.since >= often and _spread(distances, held) > _REASON
+        return self.since >= often and _excess(distances, held) > _REASON
 
     def looked(self, found: bool) -> None:
         self.since = 0
@@ -53,9 +53,10 @@ class Watch:
         return made
 
 
-def _spread(distances: Floats, held: Floats) -> float:
-    """Return chi-squared of `distances` [n] over the tenths of `held` [h], which are a sample, too."""
-    edges = np.quantile(held, np.arange(1, _PARTS) / _PARTS)
-    counts = np.bincount(np.searchsorted(edges, distances), minlength=_PARTS)
-    expected = len(distances) / _PARTS
-    return float(((counts - expected) ** 2).sum() / max(expected, 1e-9)) / (1.0 + len(distances) / max(1, len(held)))
+def _excess(distances: Floats, held: Floats) -> float:
+    """Return how many standard errors more of `distances` [n] than of `held` [h] lie at one end of the latter."""
+    low, high = np.quantile(held, [_TAIL, 1.0 - _TAIL])
+    most = max(int((distances < low).sum()), int((distances > high).sum()))
+    expected = _TAIL * len(distances)
+    variance = (1.0 - _TAIL) * expected * (1.0 + len(distances) / max(1, len(held)))
+    return float((most - expected) / max(variance, 1e-9) ** 0.5)
