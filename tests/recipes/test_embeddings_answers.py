@@ -196,7 +196,7 @@ def test_even_a_settled_answer_can_be_taken_back() -> None:
     assert alarms(one)["why"][0].startswith("like the incident of")
 
 
-def test_an_operator_who_errs_every_fifth_time_ends_up_right() -> None:
+def test_an_operator_who_errs_every_seventh_time_ends_up_right() -> None:
     one, truth = watcher(), {5: 1, 6: 0, 7: 1, 3: 0}
     rows, n_answers = np.concatenate([tight(cluster, 8, 2) for cluster in truth]), 0
     whose = np.repeat(list(truth), 8)
@@ -204,11 +204,11 @@ def test_an_operator_who_errs_every_fifth_time_ends_up_right() -> None:
         frame = one.score(rows)
         for question in one.questions(frame).to_dicts():
             label = truth[int(whose[question["row"]])]
-            wrong = int(n_answers % 5 == 1)
+            wrong = int(n_answers % 7 == 1)
             n_answers += 1
             asked = frame.filter(pl.col("cause") == question["cause"])
             one.feedback(rows[asked["row"].to_numpy()], [label ^ wrong] * len(asked))
-    assert 8 <= n_answers < 16
+    assert 9 <= n_answers < 16
     assert len(one.questions(one.score(rows))) == 0
     for cluster, label in truth.items():
         assert len(alarms(one, tight(cluster, 30, 9))) == 30 * label
