@@ -447,6 +447,7 @@ def test_targets_speak_of_rows_that_are_run():
 def test_every_row_is_written_as_it_comes(tmp_path, monkeypatch, capsys):
     flow = padded(random_flow(4, n=60))
     monkeypatch.setattr(show, "_flows", lambda options: [flow])
+    monkeypatch.setattr(contest, "fitted", lambda name, flow, cache: cache)
     monkeypatch.setattr(
         contest, "_walk_fitted", lambda name, flow, cache, op: watched.walk_watcher(StandIn(), flow, op)
     )

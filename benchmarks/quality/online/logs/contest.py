@@ -64,6 +64,8 @@ class Entry:
     walker: Walker
     alone: bool = False
     """Whether the luck of the operator changes nothing."""
+    prepare: Callable[[], object] | None = None
+    """What is done once, and is no part of the walk: a fit."""
 
 
 def entries(flow: Flow, cache: Path) -> Iterator[Entry]:
@@ -76,7 +78,8 @@ def entries(flow: Flow, cache: Path) -> Iterator[Entry]:
             yield _entry(flow, name, habits, make)
         yield _oracle(flow, habits)
         for name in TONE:
-            yield Entry(name, True, habits, partial(_walk_fitted, name, flow, cache))
+            walker = partial(_walk_fitted, name, flow, cache)
+            yield Entry(name, True, habits, walker, prepare=partial(fitted, name, flow, cache))
 
 
 def _entry(flow: Flow, name: str, habits: Habits, make: Callable[[], Memory]) -> Entry:

@@ -83,6 +83,8 @@ def _flows(options: argparse.Namespace) -> Iterator[Flow]:
 def _row(flow: Flow, entry: Entry, options: argparse.Namespace) -> Figures:
     """Walk once, or once per seed where answers are wrong by chance."""
     seeds = options.seeds if entry.habits.by_chance and not entry.alone and not options.quick else 1
+    if entry.prepare is not None:
+        entry.prepare()
     begin = time.process_time()
     walks = [
         entry.walker(Operator(entry.habits, flow.labels, seed))
