@@ -18,6 +18,8 @@ from jamais.types import Bools, Check, Floats, Ints, LearnReport
 if TYPE_CHECKING:
     from jamais.recipes.logs.recipe import LogRecipe
 
+CLEARLY = 2.0
+"""Times the alarm rate from which on something is clearly normal: what is next to the line may cross it any day."""
 MOST_COMPARED = 2_000
 """New templates that are compared with confirmed abnormal ones, the most frequent: some ten seconds of encoding."""
 _WHY = re.compile(
@@ -53,7 +55,7 @@ def checks_of_memory(old: LogRecipe, new: LogRecipe) -> tuple[Check, ...]:
     canonical = new.parser.canonical()[:n]
     nats_before, nats_after = _nats(old)[:n], _nats(new)[canonical]
     limits, counts = old.settings.guard, old.unit.rarity.counts
-    changed = guard.normals_changed(_alarms(old, nats_before), _alarms(new, nats_after), limits, counts)
+    changed = guard.normals_changed(_alarms(old, nats_before, CLEARLY), _alarms(new, nats_after), limits, counts)
     bad = [item for item in old.confirmed.answers if old.confirmed.is_abnormal(item)]
     normal = np.array([item not in bad for item in old.parser.ids[:n]], dtype=bool) & (counts > 0)
     lost = guard.precision_lost(
@@ -82,8 +84,9 @@ def _nats(recipe: LogRecipe) -> Floats:
     return recipe.scorer().verdicts.surprise.nats()
 
 
-def _alarms(recipe: LogRecipe, nats: Floats) -> Bools:
-    return recipe.calibration.p_value(nats)[0] <= recipe.alarm_rate
+def _alarms(recipe: LogRecipe, nats: Floats, times: float = 1.0) -> Bools:
+    """Say what alarms [n] at so many times the alarm rate."""
+    return recipe.calibration.p_value(nats)[0] <= times * recipe.alarm_rate
 
 
 def _answered(recipe: LogRecipe, items: list[str]) -> Floats:
