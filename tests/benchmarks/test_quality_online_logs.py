@@ -462,3 +462,8 @@ def test_every_row_is_written_as_it_comes(tmp_path, monkeypatch, capsys):
     assert {row["seeds"] for row in table if row["operator"] == LATE_AND_WRONG.name} == {"1", "2"}
     assert all(row["kept"] in ("ok", "MISSED") for row in table if row["target"])
     assert "promises missed" in capsys.readouterr().out
+
+
+def test_the_command_in_a_file_names_no_folder_of_this_machine():
+    given = ["--only", "logs", "--cache", "/home/me/cache", "--seeds", "3", "--out", "/tmp/x.csv"]
+    assert show._command(given) == "python -m benchmarks.quality.online --only logs --seeds 3"

@@ -35,7 +35,7 @@ def run(options: argparse.Namespace) -> list[Figures]:
         for row in chain(_walks(options, cache), _tenths(options, Path(folder))):
             rows.append(row)
             if path is not None:
-                write(path, rows, shlex.join(["python", "-m", _module(), *sys.argv[1:]]))
+                write(path, rows, _command(sys.argv[1:]))
     missed = sum(row.get("kept") == "MISSED" for row in rows)
     print(f"\n{len(rows)} rows, {missed} promises missed, {time.process_time() - begin:.0f} CPU-s; {path or 'no file'}")
     return rows
@@ -104,7 +104,8 @@ def _tenths(options: argparse.Namespace, folder: Path) -> Iterator[Figures]:
         yield row
 
 
-def _module() -> str:
-    """Name the module that was started."""
-    spec = getattr(sys.modules["__main__"], "__spec__", None)
-    return spec.name.removesuffix(".__main__") if spec else "benchmarks.quality.online"
+def _command(arguments: list[str]) -> str:
+    """Say how to make the rows again; where things lay is nobody's business."""
+    given = iter(arguments)
+    kept = [word for word in given if word not in ("--cache", "--out") or not next(given, "")]
+    return shlex.join(["python", "-m", "benchmarks.quality.online", *kept])
