@@ -28,8 +28,9 @@ def fit(
 ) -> Watcher:
     """Learn from scratch what is normal in `data`, and save it as version 1 if `out` names a folder.
 
-    `kind` is "logs" or "embeddings": text is taken for logs, numbers want it said. Settings come as a mapping, and
-    the first level of them as keywords too: `fit("app.log", kind="logs", window="60s")`. Raises InputError or SettingsError for what cannot be used.
+    `kind` is "logs" or "embeddings": text is taken for logs, numbers want it said. Settings come as a mapping,
+    and the first level of them as keywords too: `fit("app.log", kind="logs", window="60s")`. Raises InputError or
+    SettingsError for what cannot be used.
     """
     kind = kind or _kind_of(data)
     recipe = registry.find(kind).fit(data, {**(settings or {}), **changes}, seed, on_event, cancel)

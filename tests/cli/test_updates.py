@@ -82,10 +82,11 @@ def test_feedback_by_time_answers_for_alarms_only(watcher: Path, today: Path, tm
 
 
 def flood(tmp_path: Path) -> Path:
-    """Nothing that is known."""
+    """Nothing that is known, and of 25 kinds."""
     path = tmp_path / "flood.log"
-    words = ("tape", "robot", "drawer", "magnet", "reel")
-    path.write_text("".join(f"2026-03-02 10:00:{k:02d} INFO {w}: moved {w} away\n" for k in range(50) for w in words))
+    things, ends = ("tape", "robot", "drawer", "magnet", "reel"), ("lost", "bent", "torn", "wet", "gone")
+    lines = [f"{thing}: the {thing} is {end}" for thing in things for end in ends]
+    path.write_text("".join(f"2026-03-02 10:00:{k:02d} INFO {line}\n" for k in range(10) for line in lines))
     return path
 
 
@@ -131,13 +132,13 @@ def test_drift_is_said_when_scoring_and_kept_when_learned(watcher: Path, tmp_pat
     (line,) = said.err.splitlines()
     assert line.startswith("jamais: normal has moved since row 0: ")
     assert line.endswith(
-        " (in all 250 of 250); new: 5 templates in 250 rows (100%); jamais learn takes in what you vouch for"
+        " (in all 250 of 250); new: 25 templates in 250 rows (100%); jamais learn takes in what you vouch for"
     )
     typed("learn", watcher, new, "--limit", "looks_abnormal=1")
     last = typed("history", watcher).out.splitlines()[-1]
     assert "normal has moved since row 0: " in last
     assert "looks_abnormal 1" in last
-    assert "in 50 rows" not in last, "details are in the report"
+    assert "in 10 rows" not in last, "details are in the report"
     assert "jamais: normal has moved" not in typed("score", watcher, new, "--json").err
 
 

@@ -71,9 +71,11 @@ def test_lost_precision_is_that_of_scikit_learn() -> None:
     assert guard.precision_lost(np.ones(5), one[:5], two[:5], LIMITS) is None
 
 
-def test_a_handful_of_rows_may_all_look_abnormal_and_a_batch_may_not() -> None:
+def test_a_few_new_things_may_be_all_there_is_and_twenty_may_not() -> None:
     assert guard.looks_abnormal([True], LIMITS).passed
     assert guard.looks_abnormal([True] * 19, LIMITS).passed
+    assert guard.looks_abnormal([True] * 5_000, LIMITS, causes=19).passed, "a release says few things, and often"
+    assert not guard.looks_abnormal([True] * 5_000, LIMITS, causes=20).passed
     batch = guard.looks_abnormal([True] * 20, LIMITS)
     assert (batch.value, batch.limit, batch.passed) == (1.0, 0.95, False)
     assert guard.looks_abnormal([True] * 88 + [False] * 12, LIMITS).passed, "as after a real change of life (BGL)"
@@ -115,7 +117,7 @@ def test_different_rows_before_and_after_are_told() -> None:
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("normals_changed", 1.5), ("looks_abnormal", -0.1), ("like_abnormal", math.nan), ("fewest_rows", -1)],
+    [("normals_changed", 1.5), ("looks_abnormal", -0.1), ("like_abnormal", math.nan), ("fewest_causes", -1)],
 )
 def test_a_limit_that_makes_no_sense_is_told(name: str, value: Any) -> None:
     with pytest.raises(SettingsError, match=name):

@@ -260,6 +260,14 @@ def test_what_was_confirmed_abnormal_is_not_learned_unseen() -> None:
     assert one.learn(ordinary(300, 3)).accepted
 
 
+def test_one_new_kind_may_come_alone_when_somebody_vouches_for_it() -> None:
+    one = watcher()
+    report = one.learn(blob(5, 120, 2))
+    assert report.figures["looks_abnormal"] == 1.0
+    assert report.counts["clusters"] == 4
+    assert not one.score(blob(5, 20, 3))["abnormal"].any()
+
+
 def test_limits_may_be_others_for_one_update() -> None:
     one = watcher()
     assert one.learn(scattered(100, 2), limits={"looks_abnormal": 1}).accepted

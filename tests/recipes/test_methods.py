@@ -38,7 +38,7 @@ def test_a_watcher_of_any_method_alarms_on_what_it_never_saw_and_reloads_to_the_
     assert again.settings.method == method
     assert again.score([*varied(50), strange]).equals(verdicts)
     for one in (watcher, again):
-        one.learn([*varied(20), *["2026-03-02 10:00:00 INFO compacted ledger 3 in 7 ms"] * 40])
+        one.learn(["2026-03-02 10:00:00 INFO compacted ledger 3 in 7 ms"] * 40)
     assert digest(again.recipe.state_dict()) == digest(watcher.recipe.state_dict())
     assert again.score([strange]).equals(watcher.score([strange]))
 

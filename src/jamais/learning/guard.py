@@ -38,8 +38,9 @@ class GuardSettings:
     looks_abnormal: float = 0.95
     """Share of the rows (of logs: records) that may have looked abnormal before. Generous: after a real change of
     normal life nearly nine in ten did (BGL). A batch with nothing known in it is not more of the same."""
-    fewest_rows: int = 20
-    """Rows from which on `looks_abnormal` is a limit. Fewer are like answers of a person: given one by one."""
+    fewest_causes: int = 20
+    """Different things (templates; groups of rows that lie together) that looked abnormal from which on
+    `looks_abnormal` is a limit. Who vouches for a few new things knows them, however often they came."""
 
     def __post_init__(self) -> None:
         for field in fields(self):
@@ -128,11 +129,15 @@ def looks_abnormal(
     limits: GuardSettings,
     weights: ArrayLike | None = None,
     name: str = "rows that looked abnormal before (share)",
+    causes: int | None = None,
 ) -> Check:
-    """Measure which share of the new rows [n] alarms in the old state: told always, a limit from `fewest_rows` on."""
+    """Measure which share of the new rows [n] alarms in the old state.
+
+    It is always told, but a limit only from `fewest_causes` different causes on; None: each abnormal row is one.
+    """
     rows = np.asarray(abnormal_before, dtype=bool)
-    n_rows = len(rows) if weights is None else float(np.asarray(weights, dtype=np.float64).sum())
-    limit = 1.0 if n_rows < limits.fewest_rows else limits.looks_abnormal
+    different = int(rows.sum()) if causes is None else causes
+    limit = 1.0 if different < limits.fewest_causes else limits.looks_abnormal
     return Check(name, _share(rows, weights), limit, "looks_abnormal")
 
 

@@ -10,6 +10,7 @@ import numpy as np
 from jamais.errors import Cancelled
 from jamais.learning import guard
 from jamais.memory.nearest import NearestRows
+from jamais.recipes.embeddings.alarms.leaders import Leaders
 from jamais.sources.vectors import Block, VectorReader
 from jamais.types import Bools, CancelToken, Check, Event, Floats, LearnReport, Listener, Vectors
 
@@ -121,6 +122,8 @@ class Taken:
     shift: float = 0.0
     confirmed: int = 0
     abnormal: list[Bools] = field(default_factory=list)
+    causes: Leaders | None = None
+    """Of what looked abnormal, as far as the guard counts."""
     to_normal: list[Floats] = field(default_factory=list)
     to_abnormal: list[Floats] = field(default_factory=list)
 
@@ -129,7 +132,11 @@ class Taken:
         places, memory = old.space.of_rows(block.rows), old.detector.memory
         self.rows += len(block)
         some = places[:: max(1, len(places) // MEASURED)]
-        self.abnormal.append(_alarming(old, old.detector.decision_function(some)))
+        abnormal = _alarming(old, old.detector.decision_function(some))
+        self.abnormal.append(abnormal)
+        if self.causes is None:
+            self.causes = Leaders(old.width, old.reach, old.settings.guard.fewest_causes)
+        self.causes.joined(some[abnormal], [""] * int(abnormal.sum()))
         if len(memory.abnormal):
             self.confirmed += int((memory.abnormal.ids_of(places) >= 0).sum())
             self.to_normal.append(memory.index().nearest(some, 1)[0][:, 0])
@@ -140,7 +147,7 @@ class Taken:
         limits = old.settings.guard
         normal, abnormal = (np.concatenate([*one, np.empty(0)]) for one in (self.to_normal, self.to_abnormal))
         return (
-            guard.looks_abnormal(np.concatenate(self.abnormal), limits),
+            guard.looks_abnormal(np.concatenate(self.abnormal), limits, causes=len(self.causes or ())),
             guard.like_abnormal(normal, abnormal, limits),
             guard.confirmed_abnormal(self.confirmed, limits, "rows confirmed abnormal in this data"),
         )

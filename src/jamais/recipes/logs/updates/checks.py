@@ -76,7 +76,7 @@ def _looks_abnormal(old: LogRecipe, events: Ints, counts: Ints) -> Check:
     odd = np.ones(len(events), dtype=bool)
     odd[known] = _alarms(old, _nats(old)[events[known]])
     name = "records that looked abnormal before (share)"
-    return guard.looks_abnormal(odd, old.settings.guard, counts, name)
+    return guard.looks_abnormal(odd, old.settings.guard, counts, name, causes=int(odd.sum()))
 
 
 def _nats(recipe: LogRecipe) -> Floats:
