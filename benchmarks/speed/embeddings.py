@@ -36,14 +36,15 @@ def main() -> None:
     """Measure, print a table and write it."""
     options = _options()
     if options.child:
-        print(json.dumps(_measured(Path(options.child), options.method)))
+        print(json.dumps(_measured(Path(options.child), options.method, options.fitted)))
         return
     rows = []
     with tempfile.TemporaryDirectory() as folder:
         data = Path(folder) / "stream.npy"
-        write_stream(data, FITTED + options.rows, options.width, seed=0)
+        write_stream(data, options.fitted + options.rows, options.width, seed=0)
         for method in options.methods:
             command = [sys.executable, "-m", "benchmarks.speed.embeddings", "--child", str(data), "--method", method]
+            command += ["--fitted", str(options.fitted)]
             environment = {**os.environ, "OMP_NUM_THREADS": str(options.cores)}
             done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=True)
             rows.append(_row(json.loads(done.stdout), method, options))
@@ -68,7 +69,7 @@ def write_stream(path: Path, n: int, width: int, seed: int) -> None:
     stream.flush()
 
 
-def _measured(path: Path, method: str) -> dict[str, Any]:
+def _measured(path: Path, method: str, fitted: int) -> dict[str, Any]:
     """Fit on the first rows, then learn and score the others from their file."""
     import resource
 
@@ -80,12 +81,12 @@ def _measured(path: Path, method: str) -> dict[str, Any]:
     rows = np.load(path, mmap_mode="r")
     rest = path.with_name("rest.npy")
     if not rest.exists():
-        np.save(rest, rows[FITTED:])
+        np.save(rest, rows[fitted:])
     cost = {}
     begin = time.process_time()
-    watcher = jamais.fit(np.array(rows[:FITTED]), kind="embeddings", settings={"method": method})
+    watcher = jamais.fit(np.array(rows[:fitted]), kind="embeddings", settings={"method": method})
     cost["fit"] = time.process_time() - begin
-    n = len(rows) - FITTED
+    n = len(rows) - fitted
     del rows
     peaks = [_peak(resource)]
     begin = time.process_time()
@@ -132,6 +133,7 @@ def _row(found: dict[str, Any], method: str, options: argparse.Namespace) -> dic
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--rows", type=int, default=100_000)
+    parser.add_argument("--fitted", type=int, default=FITTED)
     parser.add_argument("--width", type=int, default=384)
     parser.add_argument("--cores", type=int, default=2)
     parser.add_argument("--methods", nargs="+", default=["knn"])

@@ -474,3 +474,45 @@ def test_a_stream_takes_rows_and_says_so_to_others() -> None:
         stream.push("0,1,2,3")
     with pytest.raises(InputError, match="not as bytes"):
         stream.push_chunk(b"0,1,2,3")
+
+
+ODD_DATA = {
+    "constant": np.ones((60, 3)),
+    "two values": np.repeat([[0.0, 0.0], [1.0, 1.0]], 40, axis=0),
+    "one column": np.random.default_rng(0).normal(size=(80, 1)),
+    "huge": 1e37 * np.random.default_rng(0).normal(size=(80, 3)),
+    "tiny": 1e-30 * np.random.default_rng(0).normal(size=(80, 3)),
+    "one far out": np.concatenate([np.random.default_rng(0).normal(size=(79, 3)), np.full((1, 3), 1e20)]),
+    "wider than long": np.random.default_rng(0).normal(size=(60, 300)),
+    "truth values": np.random.default_rng(0).integers(0, 2, (80, 5)).astype(bool),
+}
+
+
+@pytest.mark.parametrize("changes", [{}, {"metric": "cosine"}, {"scaling": "columns"}], ids=str)
+@pytest.mark.parametrize("name", ODD_DATA)
+def test_odd_data_lives_a_whole_life_without_a_warning(name: str, changes: dict[str, Any]) -> None:
+    rows = ODD_DATA[name]
+    one = fit(rows, kind="embeddings", settings=changes)
+    moved = np.asarray(rows, dtype=np.float64) + 1
+    frame = one.score(moved)
+    assert np.isfinite(frame["score"].to_numpy()).all()
+    assert frame["p_value"].is_between(0, 1).all()
+    one.learn(moved, trust="unknown")
+    one.learn(rows)
+    alarms = frame.filter("abnormal")
+    one.feedback(alarms, [1] * len(alarms))
+    one.explain(moved[:2])
+    one.drift(one.score(moved))
+    again = fit(rows, kind="embeddings", settings=changes)
+    assert again.score(moved).equals(frame)
+
+
+def test_a_stream_that_was_fed_bad_rows_goes_on_as_if_it_had_not_been() -> None:
+    stream, twin = fitted().stream(), fitted().stream()
+    stream.push(ordinary(30, 2))
+    before = stream.state_dict()
+    with pytest.raises(InputError, match="row 3 holds NaN"):
+        stream.push(np.where(np.arange(9)[:, None] == 3, np.nan, ordinary(9, 3)))
+    assert stream.state_dict() == before
+    twin.push(ordinary(30, 2))
+    assert stream.push(scattered(5, 2)).equals(twin.push(scattered(5, 2)))

@@ -156,7 +156,9 @@ def new_clusters(settings: ClusterSettings, seed: int) -> ClusterMemory:
 
 def first_labels(rows: Vectors, settings: ClusterSettings, rng: np.random.Generator) -> Ints:
     """Label `rows` [n, width] with the first clusters, 0 … k-1, the largest first, [n]."""
-    centred = rows - rows.mean(axis=0)
+    wide = rows - rows.mean(axis=0, dtype=np.float64)
+    # Scale changes no cluster, and squares of large numbers do not fit into 32 bits.
+    centred = (wide / max(float(np.abs(wide).max()), 1e-300)).astype(np.float32)
     ones = np.ones(len(rows))
     if settings.n_clusters is None:
         labels = nearest(centred, chosen_centres(centred, ones, rng))
