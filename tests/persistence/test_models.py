@@ -16,6 +16,7 @@ from jamais import registry
 from jamais.detectors import KNN, LOF, Cluster, Ensemble, IForest, Reconstruction
 from jamais.errors import CorruptStateError, InputError, StateError
 from jamais.memory import CoresetMemory, CoverMemory, FeatureMemory, ReservoirMemory, RingMemory
+from jamais.memory.clusters import ClusterMemory
 from jamais.persistence import (
     VersionStore,
     load_model_auto,
@@ -108,11 +109,28 @@ def dec() -> Any:
     return online_update(made, ROWS[:20] * 9)
 
 
+def cluster_memory() -> Any:
+    made = ClusterMemory(exemplars=10, seed=3)
+    made.begin(ROWS[:30], np.arange(30) % 2)
+    made.learn(ROWS[30:])
+    return made
+
+
+def embeddings() -> jamais.Watcher:
+    watcher = jamais.fit(
+        np.repeat(ROWS, 4, axis=0) + np.arange(5), kind="embeddings", settings={"clusters.n_clusters": 2}
+    )
+    watcher.learn(ROWS * 9, trust="unknown")
+    return watcher
+
+
 THINGS: dict[str, Callable[[], Any]] = {
     "cover-memory": memory,
     "cluster": lambda: taught(Cluster()),
+    "cluster-memory": cluster_memory,
     "coreset-memory": lambda: filled(CoresetMemory(20)),
     "dec": dec,
+    "embeddings": embeddings,
     "ensemble": lambda: taught(Ensemble()),
     "feature-memory": feature_memory,
     "iforest": lambda: taught(IForest(n_estimators=20)),
@@ -201,7 +219,7 @@ def test_long_names_are_no_trouble(name: str, tmp_path: Path) -> None:
 
 
 def test_what_cannot_be_saved_is_told(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="cannot save dict: give a watcher or one of cluster, coreset-memory"):
+    with pytest.raises(InputError, match="cannot save dict: give a watcher or one of cluster, cluster-memory"):
         save_model_binary({}, tmp_path / "x.bin")
     with pytest.raises(InputError, match="digest is one of xxh3-128, sha256, got 'md5'"):
         save_model_binary(memory(), tmp_path / "x.bin", digest="md5")
