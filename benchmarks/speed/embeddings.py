@@ -71,8 +71,6 @@ def write_stream(path: Path, n: int, width: int, seed: int) -> None:
 
 def _measured(path: Path, method: str, fitted: int) -> dict[str, Any]:
     """Fit on the first rows, then learn and score the others from their file."""
-    import resource
-
     import numpy as np
 
     import jamais
@@ -88,25 +86,27 @@ def _measured(path: Path, method: str, fitted: int) -> dict[str, Any]:
     cost["fit"] = time.process_time() - begin
     n = len(rows) - fitted
     del rows
-    peaks = [_peak(resource)]
+    peaks = [_peak()]
     begin = time.process_time()
     marks: list[float] = []
 
     def listen(event: Event) -> None:
-        marks.append(_peak(resource))
+        marks.append(_peak())
 
     watcher.learn(rest, on_event=listen)
     cost["learn"] = time.process_time() - begin
     begin = time.process_time()
     alarms = sum(int(frame["abnormal"].sum()) for frame in watcher.score_batches(rest))
     cost["score"] = time.process_time() - begin
-    peaks += [marks[len(marks) // 2], _peak(resource)]
+    peaks += [marks[len(marks) // 2], _peak()]
     remembered = len(watcher.recipe.detector.memory)  # type: ignore[attr-defined]
     return {**cost, "rows": n, "alarms": alarms, "peaks": peaks, "remembered": remembered}
 
 
-def _peak(resource: Any) -> float:
-    return float(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss) / 1e3
+def _peak() -> float:
+    """Give the most RAM so far in MB; not getrusage, which counts the process that started this one, too."""
+    with open("/proc/self/status") as file:
+        return next(int(line.split()[1]) for line in file if line.startswith("VmHWM")) / 1e3
 
 
 def _row(found: dict[str, Any], method: str, options: argparse.Namespace) -> dict[str, Any]:

@@ -26,7 +26,7 @@ def test_one_run_writes_one_row_a_method(tmp_path: Path, monkeypatch: pytest.Mon
     arguments = ["speed", "--rows", "500", "--fitted", "500", "--width", "8", "--cores", "1"]
     monkeypatch.setattr(sys, "argv", [*arguments, "--out", str(out)])
     embeddings.main()
-    (row,) = list(csv.DictReader(out.open()))
+    (row,) = list(csv.DictReader(out.read_text().splitlines()))
     assert (row["method"], row["width"], row["cores"]) == ("knn", "8", "1")
     assert float(row["learn_cpu_s"]) > 0
     assert int(row["rows"]) == 500
