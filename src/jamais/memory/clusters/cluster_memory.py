@@ -49,7 +49,7 @@ class ClusterMemory:
     def __init__(
         self,
         exemplars: int = 200,
-        shift_budget: float = 0.005,
+        shift_budget: float = 0.003,
         smallest: int | None = None,
         recent: int = 5_000,
         n_neighbors: int = 5,

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from copy import copy
+from dataclasses import replace
 from typing import Protocol
 
 import numpy as np
 
 from jamais.errors import CorruptStateError
+from jamais.memory.clusters.extension import Came, came_to, contrasts, extended
 from jamais.memory.clusters.held import Held
 from jamais.memory.clusters.known import Known, Labelled
-from jamais.memory.clusters.layers import LOCAL, Layer
+from jamais.memory.clusters.layers import Layer
 from jamais.memory.clusters.novel.births import Found, Look, Rows
 from jamais.memory.clusters.novel.budget import bar_for, share_beyond
 from jamais.memory.clusters.novel.reason import Watch
@@ -24,9 +26,7 @@ _FEWEST_ROWS = 8  # of a cluster
 _ENOUGH_ROWS = 40  # of a cluster, however large known ones are: it may have begun to come only lately
 _ENOUGH_EXPECTED = 24  # rows of a known cluster among the recent ones: with fewer, groups cannot be told apart
 _PART_OF_KNOWN = 0.25  # of the rows that a known cluster has make a new one
-_PART_OF_BUDGET = 2 / 3
-_FIRST_ASKED = 1_000  # exemplars of first clusters that calibrate beside held-out rows where those are few
-_ENOUGH_HELD = 1_500
+_PART_OF_BUDGET = 2 / 3  # of what is left, for one update: later ones keep some
 _MOST_HELD = 8_000
 _MOST_LAYERS = 32
 _MOST_CLUSTERS = 2_000
@@ -86,9 +86,10 @@ class Growing:
         self.watch.since += len(points)
         self._of_recent = self._recents(k).below(found, settings.recent)
         self.recent = self.recent.below(points, settings.recent)
-        self.told = np.concatenate([self.told, found.labels if told is None else told])[-settings.recent :]
+        self.told = np.concatenate([self.told, found.first])[-settings.recent :]
         if self._may_look(settings):
             self.watch.looked(self._look(settings))
+        self._extend(settings)
 
     def _may_look(self, settings: Settings) -> bool:
         full = len(self.known.layers) >= _MOST_LAYERS or self.spent >= settings.shift_budget
@@ -114,8 +115,9 @@ class Growing:
             k=k,
             smallest=settings.smallest or min(max(_FEWEST_ROWS, int(_PART_OF_KNOWN * expected)), _ENOUGH_ROWS),
             expected=expected,
+            n_looks=self.watch.n_looks + 1,
         )
-        found = [Found(left[one.places], one.cluster) for one in look.found()]
+        found = [replace(one, places=left[one.places]) for one in look.found()]
         return bool(found) and self._grow(found, settings)
 
     def _grow(self, found: list[Found], settings: Settings) -> bool:
@@ -125,22 +127,45 @@ class Growing:
         share = (settings.shift_budget - self.spent) * _PART_OF_BUDGET
         if not len(places):
             return False
-        ids = len(self.known.exemplars) + np.arange(len(places))
-        layer = Layer(self.recent.take(places), clusters, ids, 0.0)
-        values = self._held_values(layer, k)
+        ids = self.known.next_id + np.arange(len(places))
+        layer = Layer(self.recent.take(places), clusters, ids, 0.0, share)
+        values = contrasts(self.known, layer, self.held.points.rows, self._held(k).near, k)
         layer.bar = bar_for(values, share)
         self.spent += min(share, share_beyond(values, layer.bar))
         before, held = self._recents(k), self._held(k)
-        known = self.known.with_layer(layer)
-        self._of_recent = known.extended(before, self.recent, layer, k)
-        self._of_held = known.extended(held, self.held.points, layer, k)
-        self.known = known
+        self.known = self.known.with_layer(layer)
+        self._of_recent = self.known.again(before, self.recent, -1, k, NEIGHBORS)
+        self._of_held = self.known.again(held, self.held.points, -1, k, NEIGHBORS)
         self.held = self.held.relabelled(self.roster.now(self._of_held.labels))
         self._enter(np.unique(clusters), self.roster.now(before.labels), self._of_recent.labels)
         spare = np.isin(self._of_recent.labels, clusters)
         spare[places] = False
         self._hold(np.flatnonzero(spare)[: _MOST_HELD - len(self.held)])
         return True
+
+    def _extend(self, settings: Settings) -> None:
+        """Give born clusters more exemplars where rows have come to them."""
+        for depth in range(1, len(self.known.layers)):
+            now, k = self._recents(settings.n_neighbors), settings.n_neighbors
+            coming = came_to(self.known.layers[depth], now, self.known.clusters, settings.exemplars)
+            if not len(coming):
+                continue
+            wanted = extended(self.known, depth, Came.of(self.recent, now, coming), self.held, self._held(k), k)
+            of_held = wanted.again(self._held(k), self.held.points, depth, k, NEIGHBORS)
+            labels = self.roster.now(of_held.labels)
+            if (labels != self.held.labels).mean() > wanted.layers[depth].share:
+                continue  # what is won would cost more labels than the layer may move
+            before = self.roster.now(now.labels)
+            self.known, self._of_held = wanted, of_held
+            self._of_recent = wanted.again(now, self.recent, depth, k, NEIGHBORS)
+            self.held = self.held.relabelled(labels)
+            self._count_moved(before, self.roster.now(self._of_recent.labels))
+
+    def _count_moved(self, before: Ints, after: Ints) -> None:
+        moved = before != after
+        for labels, by in ((before, -1), (after, 1)):
+            its = labels[moved & (labels >= 0)]
+            np.add.at(self.roster.sizes, np.searchsorted(self.roster.ids, its), by)
 
     def _chosen(self, found: list[Found], settings: Settings) -> tuple[Ints, Ints]:
         """Return places of recent rows that become exemplars, and their clusters."""
@@ -159,28 +184,18 @@ class Growing:
             clusters.append(np.full(len(some), cluster))
         return np.concatenate(places), np.concatenate(clusters)
 
-    def _held_values(self, layer: Layer, k: int) -> Floats:
-        """Contrast of known rows with a layer that is not theirs: held-out ones, and exemplars as if they were."""
-        values = self.known.contrast(self.held.points.rows, self._held(k).near, layer, k)
-        few = len(self.held) < _ENOUGH_HELD
-        rows, near = self.known.itself(LOCAL, _FIRST_ASKED if few else 0)
-        return np.concatenate([values, self.known.contrast(rows, near, layer, k)]) if len(rows) else values
-
     def _enter(self, clusters: Ints, before: Ints, after: Ints) -> None:
         """Write newborn clusters into the roster, with what happened."""
         first = self.roster.next_id
         self.roster.admit(clusters)
-        for cluster in clusters.tolist():
-            its = before[(after == cluster) & (before != cluster)]
+        self._count_moved(before, after)
+        for cluster in clusters[clusters >= first].tolist():
+            its = before[after == cluster]
             was, counts = np.unique(its, return_counts=True)
-            known = was >= 0
-            self.roster.sizes[np.searchsorted(self.roster.ids, was[known])] -= counts[known]
-            self.roster.sizes[self.roster.ids == cluster] += len(its)
-            if cluster >= first:
-                most = int(counts.argmax()) if len(its) else 0
-                split = len(its) > 0 and was[most] >= 0 and counts[most] >= _OF_ONE * len(its)
-                ids = (int(was[most]), cluster) if split else (cluster,)
-                self.roster.log(ClusterEvent("split" if split else "born", ids, len(its), self.n_seen))
+            most = int(counts.argmax()) if len(its) else 0
+            split = len(its) > 0 and was[most] >= 0 and counts[most] >= _OF_ONE * len(its)
+            ids = (int(was[most]), cluster) if split else (cluster,)
+            self.roster.log(ClusterEvent("split" if split else "born", ids, len(its), self.n_seen))
 
     def _hold(self, places: Ints) -> None:
         """Hold rows of born clusters out that did not become exemplars."""

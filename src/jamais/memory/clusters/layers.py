@@ -72,18 +72,20 @@ class Near(NamedTuple):
 
 
 class Layer:
-    """Exemplars [m] of clusters that one update found. Its arrays are never written again.
+    """Exemplars [m] of clusters that one update found, and rows that came to them later. Arrays are not written again.
 
     `ids` [m] are places among the exemplars of all layers. A row is taken by the layer if its `contrast` with all
     layers before it is above `bar`.
     """
 
-    def __init__(self, points: Points, clusters: Ints, ids: Ints, bar: float) -> None:
+    def __init__(self, points: Points, clusters: Ints, ids: Ints, bar: float, share: float = 0.0) -> None:
         self.points = points
         self.rows = points.rows
         self.clusters = clusters
         self.ids = ids
         self.bar = float(bar)
+        self.share = float(share)
+        """Of the known rows may pass the bar."""
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -92,12 +94,23 @@ class Layer:
     def search(self) -> NearestRows:
         return NearestRows(self.rows)
 
+    def with_rows(self, points: Points, clusters: Ints, ids: Ints, bar: float) -> Layer:
+        """Return a layer with more exemplars, and its new bar."""
+        more = self.points.below(points, len(self) + len(points))
+        return Layer(more, np.concatenate([self.clusters, clusters]), np.concatenate([self.ids, ids]), bar, self.share)
+
     def near(self, rows: Vectors, k: int) -> Near:
         distances, slots = self.search.nearest(rows, k)
         return Near(distances, self.clusters[slots], self.ids[slots])
 
     def state_dict(self) -> StateTree:
-        return {"rows": self.points.raw, "clusters": self.clusters, "ids": self.ids, "bar": self.bar}
+        return {
+            "rows": self.points.raw,
+            "clusters": self.clusters,
+            "ids": self.ids,
+            "bar": self.bar,
+            "share": self.share,
+        }
 
     @classmethod
     def from_state(cls, tree: StateTree, space: Space) -> Layer:
@@ -112,7 +125,8 @@ class Layer:
             or not np.isfinite(float(tree["bar"]))
         ):
             raise CorruptStateError("rows, clusters and ids of a layer do not fit together: load another version")
-        return cls(space.points(np.array(rows, order="C")), clusters.copy(), ids.copy(), float(tree["bar"]))
+        bar, share = float(tree["bar"]), float(tree["share"])
+        return cls(space.points(np.array(rows, order="C")), clusters.copy(), ids.copy(), bar, share)
 
 
 def contrast(rows: Vectors, which: Ints, known: Near, of_known: Vectors, new: Near, of_new: Vectors, k: int) -> Floats:

@@ -24,10 +24,11 @@ class Watch:
     def __init__(self) -> None:
         self.since = 0
         self.barren = 0
+        self.n_looks = 0
 
     def copy(self) -> Watch:
         made = Watch()
-        made.since, made.barren = self.since, self.barren
+        made.since, made.barren, made.n_looks = self.since, self.barren, self.n_looks
         return made
 
     def due(self, distances: Floats, held: Floats, capacity: int) -> bool:
@@ -39,16 +40,17 @@ class Watch:
 
     def looked(self, found: bool) -> None:
         self.since = 0
+        self.n_looks += 1
         self.barren = 0 if found else min(self.barren + 1, _MOST_BARREN)
 
     def state_dict(self) -> StateTree:
-        return {"since": self.since, "barren": self.barren}
+        return {"since": self.since, "barren": self.barren, "n_looks": self.n_looks}
 
     @classmethod
     def from_state(cls, tree: StateTree) -> Watch:
         made = cls()
-        made.since, made.barren = int(tree["since"]), int(tree["barren"])
-        if made.since < 0 or not 0 <= made.barren <= _MOST_BARREN:
+        made.since, made.barren, made.n_looks = (int(tree[name]) for name in ("since", "barren", "n_looks"))
+        if min(made.since, made.n_looks) < 0 or not 0 <= made.barren <= _MOST_BARREN:
             raise CorruptStateError("counts of a cluster memory are not what they can be: load another version")
         return made
 
