@@ -465,5 +465,5 @@ def test_every_row_is_written_as_it_comes(tmp_path, monkeypatch, capsys):
 
 
 def test_the_command_in_a_file_names_no_folder_of_this_machine():
-    given = ["--only", "logs", "--cache", "/home/me/cache", "--seeds", "3", "--out", "/tmp/x.csv"]
+    given = ["--only", "logs", "--cache", "/somewhere/cache", "--seeds", "3", "--out", "/elsewhere/x.csv"]
     assert show._command(given) == "python -m benchmarks.quality.online --only logs --seeds 3"
