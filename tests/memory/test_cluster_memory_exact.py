@@ -267,6 +267,7 @@ def test_places_in_main_columns_are_sums_of_whole_numbers() -> None:
     assert np.linalg.norm(space.columns.T @ space.columns - np.eye(16)) < 1e-4
 
 
+@pytest.mark.slow
 def test_main_columns_are_those_of_scikit_learn() -> None:
     decomposition = pytest.importorskip("sklearn.decomposition")
     rng = np.random.default_rng(0)

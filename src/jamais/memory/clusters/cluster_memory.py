@@ -37,7 +37,7 @@ class ClusterMemory:
     - `shift_budget`: share of rows that all updates together may move from a cluster to one born later; one update
       uses up to two thirds of what is left.
     - `smallest`: rows that make a cluster; by default a quarter of what a known cluster has among the recent rows,
-      at least 8.
+      at least 8 and at most 40.
     - `recent`: rows kept of those that came last. In them clusters are born.
     - `n_neighbors`: exemplars that vote on a row.
     - `far_share`: share of known rows that are as far from all exemplars as a row of no cluster (-1).
