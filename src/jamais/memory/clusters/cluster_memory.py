@@ -33,7 +33,7 @@ _HELD_SHARE = 3  # one row in so many of the first ones is held out
 class ClusterMemory:
     """Remember clusters by exemplars, and learn new ones.
 
-    - `exemplars`: rows kept of each cluster. 200 were enough in all sets tried; more cost time.
+    - `exemplars`: rows kept of each cluster; time and memory go with them.
     - `shift_budget`: share of rows that all updates together may move from a cluster to one born later; one update
       uses up to two thirds of what is left.
     - `smallest`: rows that make a cluster; by default a quarter of what a known cluster has among the recent rows,
