@@ -317,6 +317,7 @@ def test_the_command_measures_digits_and_writes_a_file(tmp_path: Path, capsys: p
     assert "Does training the encoder pay? digits: " in printed
     first, *lines = out.read_text().splitlines()
     assert first.startswith("# made by: python -m benchmarks.quality.online")
+    assert str(tmp_path) not in first
     rows = list(csv.DictReader(lines))
     assert len(rows) == len(found) >= 6
     ours = next(one for one in rows if one["method"] == OURS)

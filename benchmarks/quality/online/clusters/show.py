@@ -39,7 +39,7 @@ def run(options: argparse.Namespace) -> list[Row]:
     print(f"\n### An encoder trained on the news\n\n{pays(found)}\n\n{time.process_time() - begin:.0f} CPU-s")
     path = options.out or (None if options.quick else RESULT)
     if path is not None and found:
-        write(path, found, shlex.join(["python", "-m", "benchmarks.quality.online", *sys.argv[1:]]))
+        write(path, found, _command(sys.argv[1:]))
         print(f"figures in {path}")
     return found
 
@@ -61,6 +61,12 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--data", nargs="*", choices=list(SOURCES), default=list(SOURCES), help="data sets of clusters")
     parser.add_argument("--who", help="only methods of clusters whose short name contains this")
     parser.add_argument("--again", help="with --resume: measure methods of clusters anew whose name contains this")
+
+
+def _command(given: list[str]) -> str:
+    """Write down what was typed, without the folders of this machine."""
+    named = ["DIR" if before in ("--cache", "--out") else one for before, one in zip(["", *given], given, strict=False)]
+    return shlex.join(["python", "-m", "benchmarks.quality.online", *named])
 
 
 def _show(found: list[Row], data: str) -> None:
