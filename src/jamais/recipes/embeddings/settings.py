@@ -41,7 +41,7 @@ class ClusterSettings:
     shift_budget: float = 0.0045
     """Share of old rows that newer clusters may take over in all: half a percent is the promise, less a margin."""
     smallest: int | None = None
-    """Rows that make a new cluster. None: a quarter of what a known cluster has among the recent rows, at least 8."""
+    """Rows that make a new cluster. None: a quarter of what a known cluster has among the recent rows, 8 to 40."""
     recent: int = 5_000
     """Rows that came last, in which new clusters are looked for."""
     n_neighbors: int = 5
