@@ -7,6 +7,7 @@ person judges a cause, not its thousand repeats.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -17,6 +18,7 @@ import polars as pl
 from jamais.errors import InputError
 from jamais.recipes.logs.events import suspects
 from jamais.recipes.logs.events.beliefs import MOST_MARKS, Answer, Beliefs, blame
+from jamais.recipes.logs.events.odds import ALARMED
 from jamais.recipes.logs.units.batch import short_hash
 from jamais.types import NO_TIME, LearnReport
 
@@ -24,10 +26,10 @@ if TYPE_CHECKING:
     from jamais.recipes.logs.recipe import LogRecipe
 
 KEYS = ("item", "cause", "group", "row")
-ALARMED = 1.0
-"""Log-odds of a cause that alarmed, of which nothing else is known."""
 QUIET = -4.0
 """Log-odds of what is in a row that did not alarm, and was not suspicious there."""
+HIDDEN = 0.4
+"""Weight of an answer for the loudest of many events in a row in which nothing was suspicious: it may be any."""
 
 Row = Mapping[str, Any]
 
@@ -80,6 +82,9 @@ class Case:
     text: str
     sure: bool
     """Whether anything in it was suspicious."""
+    weight: float
+    named: bool
+    """Whether the answer is about the cause itself, rather than about a session that has it."""
     normal: int = 0
     abnormal: int = 0
     time: int = NO_TIME
@@ -93,12 +98,13 @@ class Case:
         text = str(row.get("why") or row.get("template", ""))
         if key in ("item", "cause"):
             about = item if key == "item" else cause
-            return cls(about, "", {about: ALARMED}, text, True)
+            return cls(about, "", {about: ALARMED}, text, True, 1.0, True)
         odds = suspects.read(row.get("suspects"))
         sure = bool(odds) or alarmed
         if cause not in odds and (alarmed or not odds):
             odds[cause] = ALARMED if alarmed else QUIET
-        return cls(cause, item if session else "", odds, text, sure)
+        weight = 1.0 if sure or row.get("group") is None else HIDDEN
+        return cls(cause, item if session else "", odds, text, sure, weight, not session)
 
     @property
     def signature(self) -> Hashable:
@@ -112,7 +118,7 @@ class Case:
     @property
     def share(self) -> float:
         """The answers as one: -1 all normal, 1 all abnormal."""
-        return (self.abnormal - self.normal) / (self.abnormal + self.normal)
+        return self.weight * (self.abnormal - self.normal) / (self.abnormal + self.normal)
 
     def hear(self, abnormal: bool, mark: str, time: int) -> None:
         self.abnormal += abnormal
@@ -164,34 +170,34 @@ def _folded(cases: Sequence[Case], beliefs: Beliefs) -> Iterator[tuple[About, An
     """Make one answer per thing of all that was said at once: who is cleared comes first, then who is to blame."""
     cleared = [case for case in cases if case.share < 0.0]
     blamed = [case for case in cases if case.share > 0.0]
-    moved: dict[str, float] = {}
-    parts: dict[str, list[Case]] = {}
-
-    def move(key: str, case: Case, by: float) -> None:
-        moved[key] = moved.get(key, 0.0) + by
-        parts.setdefault(key, []).append(case)
-
+    in_doubt = {key for case in blamed for key in case.keys}
+    parts: dict[str, list[tuple[Case, float]]] = {}
     for case in cleared:
         for key in case.keys:
-            if case.sure or any(key in other.odds for other in blamed):
-                move(key, case, case.share)
-    so_far = dict(moved)
+            if case.sure or key in in_doubt:
+                parts.setdefault(key, []).append((case, case.share))
+    so_far = {key: _sum(found) for key, found in parts.items()}
     for case in blamed:
-        odds = {
-            key: prior + beliefs.moved(key) + beliefs.step * max(-1.0, so_far.get(key, 0.0))
-            for key, prior in case.odds.items()
-        }
-        shares = blame(odds)
+        now = {key: prior + beliefs.moved(key) for key, prior in case.odds.items()}
+        shares = blame({key: odds + beliefs.step * so_far.get(key, 0.0) for key, odds in now.items()})
         for key in case.keys:
-            move(key, case, case.share * shares.get(key, 1.0))
-    for key in sorted(moved):
-        weight = max(-1.0, min(1.0, moved[key]))
+            parts.setdefault(key, []).append((case, case.share * shares.get(key, 1.0)))
+    for key in sorted(parts):
+        weight = _sum(parts[key])
         if weight:
-            about = parts[key]
-            text = next((case.text for case in about if key in (case.cause, case.shape)), "")
-            time = max(case.time for case in about)
-            marks = tuple(mark for case in about for mark in case.marks)[:MOST_MARKS]
-            yield About(key, text), Answer(weight > 0.0, abs(weight), time, marks)
+            yield _answer(key, weight, [case for case, _ in parts[key]])
+
+
+def _sum(parts: Sequence[tuple[Case, float]]) -> float:
+    """Add up what cases say of one thing, as far as one answer goes."""
+    return max(-1.0, min(1.0, math.fsum(share for _, share in parts)))
+
+
+def _answer(key: str, weight: float, cases: Sequence[Case]) -> tuple[About, Answer]:
+    text = next((case.text for case in cases if key in (case.cause, case.shape)), "")
+    time = max(case.time for case in cases)
+    marks = tuple(dict.fromkeys(mark for case in cases for mark in case.marks))[:MOST_MARKS]
+    return About(key, text), Answer(weight > 0.0, abs(weight), time, marks, any(case.named for case in cases))
 
 
 def _time_of(row: Row) -> int:

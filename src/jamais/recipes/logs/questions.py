@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import polars as pl
 
 from jamais.recipes.logs.events import suspects
 from jamais.recipes.logs.events.beliefs import Beliefs
 from jamais.recipes.logs.events.judgement import Judgement
-from jamais.recipes.logs.events.lexicon import said
-from jamais.recipes.logs.events.odds import probability
+from jamais.recipes.logs.events.odds import ALARMED, probability
 from jamais.recipes.logs.events.suspects import written
-from jamais.recipes.logs.feedback import ALARMED, Row, is_session, mark_of
+from jamais.recipes.logs.feedback import Row, is_session, mark_of
 
 if TYPE_CHECKING:
     from jamais.recipes.logs.recipe import LogRecipe
@@ -69,7 +66,7 @@ def questions_about(recipe: LogRecipe, verdicts: pl.DataFrame | Sequence[Row]) -
             known.alarms += len(row["places"]) if row["abnormal"] else 0
             known.settles += 2.0 * wrong * len(row["places"])
             known.shown.append((doubt, place))
-    asked = [one for one in found.values() if one.settles >= 2.0 * recipe.settings.feedback.worth]
+    asked = [one for one in found.values() if one.settles >= 2.0 * _worth(judgement, one)]
     shown = [(one, _shown(judgement.beliefs, one, like, frame)) for one in asked]
     return _frame([_row(judgement.beliefs, one, row) for one, row in shown if row is not None])
 
@@ -77,17 +74,20 @@ def questions_about(recipe: LogRecipe, verdicts: pl.DataFrame | Sequence[Row]) -
 def questions_in_quarantine(recipe: LogRecipe) -> pl.DataFrame:
     """Say what to ask about what waits in quarantine; there are no rows to show."""
     judgement, waiting = recipe.judgement(), recipe.quarantine.items
-    readings = recipe.meaning.read([said("", one.text) for one in waiting.values()], closely=False)
-    counted = np.full(len(waiting), np.inf)  # it alarmed, or it would not be here
-    prior = judgement.unseen(counted, recipe.meaning, readings).tolist()
     rows = []
-    for (item, one), begun in zip(waiting.items(), prior, strict=True):
-        odds = begun + judgement.moved(item)
+    for item, one in waiting.items():
+        odds = ALARMED + judgement.beliefs.moved(item)  # it alarmed, or it would not be here
         wrong = min(probability(odds), probability(-odds))
         asked = Question(item, item, item, odds, one.count, one.count, 2.0 * wrong * one.count)
-        row = {"row": None, "why": one.text, "suspects": written([(item, begun)])}
+        row = {"row": None, "why": one.text, "suspects": written([(item, ALARMED)])}
         rows.append(_row(judgement.beliefs, asked, row))
     return _frame(rows)
+
+
+def _worth(judgement: Judgement, asked: Question) -> float:
+    """Give how many rows must be expected to be judged wrongly before `asked` is worth a person's time."""
+    settings = judgement.settings
+    return settings.worth_again if judgement.beliefs.count(asked.key) else settings.worth
 
 
 def _alike(frame: pl.DataFrame) -> list[dict[str, Any]]:
@@ -107,33 +107,28 @@ def _alike(frame: pl.DataFrame) -> list[dict[str, Any]]:
 
 def _raised(judgement: Judgement, row: Row, session: bool) -> Iterator[tuple[Question, float, float]]:
     """Give the questions that a row raises, each with its doubt and with how likely the row is judged wrongly."""
-    odds = {key: prior + judgement.moved(key) for key, prior in suspects.read(row["suspects"]).items()}
-    cause = row["cause"]
-    if row["abnormal"] and cause not in odds:
-        odds[cause] = ALARMED + judgement.moved(cause)
+    beliefs, cause = judgement.beliefs, row["cause"]
     if session:
-        yield from _raised_by_session(judgement, row, odds)
+        yield from _raised_by_session(judgement, row)
         return
+    odds = {key: prior + beliefs.moved(key) for key, prior in suspects.read(row["suspects"]).items()}
+    if row["abnormal"] and cause not in odds:
+        odds[cause] = ALARMED + beliefs.moved(cause)
     top = max(odds, key=lambda key: (odds[key], key))
     innocent = {key: probability(-value) for key, value in odds.items()}
     for key in [top] if odds[top] > 0.0 else odds:
-        if abs(judgement.beliefs.evidence(key)) >= judgement.settings.settled:
+        if abs(beliefs.evidence(key)) >= judgement.settings.settled:
             continue
         doubt = sum(1.0 - chance for other, chance in innocent.items() if other != key)
-        wrong = math.prod(innocent.values()) if odds[key] > 0.0 else 1.0 - innocent[key]
+        wrong = innocent[key] if odds[key] > 0.0 else 1.0 - innocent[key]
         yield Question(key, row["item"] if key == cause else key, key, odds[key]), doubt, wrong
 
 
-def _raised_by_session(
-    judgement: Judgement, row: Row, odds: Mapping[str, float]
-) -> Iterator[tuple[Question, float, float]]:
-    item = row["item"]
-    if abs(judgement.beliefs.evidence(item)) >= judgement.settings.settled:
-        return
-    top = max(odds, key=lambda key: (odds[key], key))
-    whole = odds[top] + judgement.of_shape(item, odds[top] > 0.0)
-    cause = row["cause"] if row["abnormal"] else top
-    yield Question(cause, item, item, whole), 0.0, min(probability(whole), probability(-whole))
+def _raised_by_session(judgement: Judgement, row: Row) -> Iterator[tuple[Question, float, float]]:
+    shape, cause = row["item"], row["cause"]
+    if row["abnormal"] and abs(judgement.beliefs.evidence(shape)) < judgement.settings.settled:
+        odds = ALARMED + judgement.moved(shape, cause)
+        yield Question(cause, shape, shape, odds), 0.0, min(probability(odds), probability(-odds))
 
 
 def _shown(beliefs: Beliefs, asked: Question, like: Sequence[Row], frame: pl.DataFrame) -> dict[str, Any] | None:

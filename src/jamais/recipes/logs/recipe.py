@@ -63,8 +63,6 @@ if TYPE_CHECKING:
 
 FEWEST_RECORDS = 100
 FEWEST_CALIBRATION_ROWS = 3
-CAUSE_WEIGHT = 0.5
-"""Of an answer about a session, for other sessions with the same cause: most of it is about the session's shape."""
 
 
 class LogRecipe:
@@ -178,7 +176,7 @@ class LogRecipe:
     def judgement(self) -> Judgement:
         """Give what answers of people make of things at the alarm rate."""
         line = AlarmLine(self.threshold(), self.confirmed.step)
-        return Judgement(self.confirmed, line, self.settings.feedback, CAUSE_WEIGHT if self.settings.group_by else 1.0)
+        return Judgement(self.confirmed, line, self.settings.feedback, bool(self.settings.group_by))
 
     @property
     def meaning(self) -> Meaning:

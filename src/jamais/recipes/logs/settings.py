@@ -56,20 +56,24 @@ class FeedbackSettings:
     """Share of answers that are wrong. One in twenty: an answer moves log-odds by 2.9 nats, a second one settles."""
     settled: float = 1.5
     """Answers, agreeing more than disagreeing, from which on a cause is not asked about again."""
-    worth: float = 0.5
-    """Rows that must be expected to be judged wrongly before a question is worth a person's time."""
-    tone_slope: float = 2.0
-    """Log-odds per spread of tone that an unseen line begins with, once answers are given."""
-    tone_zero: float = 0.8
-    """Quantile of the known normal templates' tones at which an unseen line is as likely abnormal as not."""
+    worth: float = 0.3
+    """Rows that must be expected to be judged wrongly before a question is worth a person's time: an alarm that
+    nothing is known of is asked about at once."""
+    worth_again: float = 1.5
+    """The same for a cause that was answered for: a second opinion is for what comes often."""
+    prior_zero: float = 0.8
+    """Mean of distance and tone (quantiles among the known templates, 0..1) at which an unseen line is as likely
+    abnormal as not. Nine in ten known templates lie below."""
+    prior_slope: float = 9.0
+    """Log-odds per unit of that mean: two for each spread of the known templates."""
 
     def __post_init__(self) -> None:
         if not 0 < self.wrong_share < 0.5:
             raise ValueError("wrong_share is a share between 0 and 0.5, for example 0.05")
-        if not self.settled > 0 or not self.worth >= 0 or not self.tone_slope >= 0:
-            raise ValueError("feedback wants settled above 0, worth and tone_slope of at least 0")
-        if not 0 <= self.tone_zero <= 1:
-            raise ValueError("tone_zero is a quantile between 0 and 1, for example 0.8")
+        if not self.settled > 0 or not min(self.worth, self.worth_again, self.prior_slope) >= 0:
+            raise ValueError("feedback wants settled above 0; worth, worth_again and prior_slope of at least 0")
+        if not 0 <= self.prior_zero <= 1:
+            raise ValueError("prior_zero lies between 0 and 1, for example 0.8")
 
 
 @dataclass(frozen=True)

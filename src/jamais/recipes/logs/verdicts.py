@@ -30,7 +30,7 @@ class Verdicts:
         events = np.asarray(judged.event, dtype=np.int64)
         texts = self._events()[np.where(events < 0, len(self.surprise.lexicon), events)]
         item, cause = self._items(texts["id"], judged)
-        score = self._told(judged, item, cause)
+        score = self._told(judged, cause)
         p_value, extrapolated = self.calibration.p_value(score)
         abnormal = p_value <= self.alarm_rate
         columns: dict[str, Any] = {
@@ -66,17 +66,17 @@ class Verdicts:
         more: dict[str, Any] = {"group": [], "first_row": none, "last_row": none} if grouped else {}
         return self.frame(Judged(none, np.empty(0), none, none, none, **more))
 
-    def _told(self, judged: Judged, item: pl.Series, cause: pl.Series) -> Floats:
+    def _told(self, judged: Judged, cause: pl.Series) -> Floats:
         """Put answers of people in place of scores that are not those of one event, which were answered for already."""
         judgement = self.surprise.judgement
         if not judgement.begun:
             return judged.score
         score = judged.score.copy()
-        shapes = judged.item or ()
-        whole = {i: shape for i, shape in enumerate(shapes) if shape and judgement.knows(shape)}
-        for i in sorted({*judged.reasons, *whole}):
-            about = cause[i] if i in judged.reasons else None
-            score[i] = judgement.score_of_row(float(score[i]), whole.get(i, ""), about)
+        loud = np.flatnonzero(score >= judgement.line.nats).tolist()
+        for i in loud if judgement.sessions else [i for i in loud if i in judged.reasons]:
+            shape = judged.item[i] if judged.item is not None else ""
+            told = judgement.score_of_row(float(score[i]), judgement.moved(shape, cause[i]))
+            score[i] = max(told, min(float(score[i]), judged.beside.get(i, 0.0)))
         return score
 
     def _suspects(self, judged: Judged, of_event: pl.Series) -> pl.Series:
@@ -92,11 +92,10 @@ class Verdicts:
         why = [""] * len(judged)
         for i in np.flatnonzero(abnormal).tolist():
             reason = judged.reasons.get(i)
-            if reason is None:
-                why[i] = self._line_why(int(events[i]), int(judged.line[i]))
-            else:
-                before = self.surprise.judgement.before(cause[i])
-                why[i] = f"{before}: {reason.text}" if before else reason.text
+            shape = judged.item[i] if judged.item is not None else ""
+            before = self.surprise.judgement.before(shape, cause[i]) if shape or reason is not None else ""
+            text = self._line_why(int(events[i]), int(judged.line[i])) if reason is None else reason.text
+            why[i] = f"{before}: {text}" if before and "confirmed abnormal before" not in text else text
         return pl.Series(why, dtype=pl.String)
 
     def _line_why(self, event: int, line: int) -> str:

@@ -7,7 +7,7 @@ them moves log-odds by log((1 - w) / w), and the answers about one thing add up.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -37,6 +37,8 @@ class Answer(NamedTuple):
     """Of the row that was answered for, in microseconds."""
     marks: tuple[str, ...] = ()
     """Of the rows that were answered for, as far as they can be told apart."""
+    named: bool = False
+    """Whether the answer names this very thing, rather than a row that it is in."""
 
 
 @dataclass(frozen=True)
@@ -49,8 +51,7 @@ class Told:
     @property
     def evidence(self) -> float:
         """Answers that call it abnormal less those that call it normal, by weight."""
-        sum_ = math.fsum(one.weight if one.abnormal else -one.weight for one in self.answers)
-        return max(-MOST_EVIDENCE, min(MOST_EVIDENCE, sum_))
+        return evidence_of(self.answers)
 
     @property
     def abnormal(self) -> bool:
@@ -70,7 +71,7 @@ class Beliefs:
         self.step = math.log((1.0 - wrong_share) / wrong_share)
         """Nats that one answer moves log-odds by."""
         self.answers: dict[str, Told] = {}
-        self._evidence: dict[str, float] = {}
+        self._evidence: dict[str, float] = {}  # of `answers`, as scoring asks for it often
 
     def __len__(self) -> int:
         return len(self.answers)
@@ -90,6 +91,11 @@ class Beliefs:
     def moved(self, key: str) -> float:
         """Give by how much answers move the log-odds that `key` is abnormal."""
         return self.step * self.evidence(key)
+
+    def moved_by_name(self, key: str) -> float:
+        """Give by how much the answers that name `key` itself move its log-odds."""
+        told = self.answers.get(key)
+        return 0.0 if told is None else self.step * evidence_of(one for one in told.answers if one.named)
 
     def nats(self, key: str, counted: float) -> float:
         """Give the surprise of `key`, whatever the alarm rate: what was counted, moved by what people said."""
@@ -118,7 +124,7 @@ class Beliefs:
 
     def state_dict(self) -> StateTree:
         return {
-            key: [told.evidence > 0, told.text, [[*answer[:3], list(answer.marks)] for answer in told.answers]]
+            key: [told.evidence > 0, told.text, [_saved(answer) for answer in told.answers]]
             for key, told in self.answers.items()
         }
 
@@ -126,6 +132,12 @@ class Beliefs:
         """Take over what was saved; versions before 0.4 had one answer of each, which was final."""
         self.answers = {key: Told(str(saved[1]), _answers(saved)) for key, saved in tree.items()}
         self._evidence = {key: told.evidence for key, told in self.answers.items()}
+
+
+def evidence_of(answers: Iterable[Answer]) -> float:
+    """Give the answers that say abnormal less those that say normal, by weight."""
+    said = math.fsum(one.weight if one.abnormal else -one.weight for one in answers)
+    return max(-MOST_EVIDENCE, min(MOST_EVIDENCE, said))
 
 
 def blame(odds: Mapping[str, float]) -> dict[str, float]:
@@ -148,7 +160,14 @@ def _without(answers: tuple[Answer, ...], marks: set[str]) -> Iterator[Answer]:
             yield answer._replace(marks=left)
 
 
+def _saved(answer: Answer) -> list[Any]:
+    return [answer.abnormal, answer.weight, answer.time, list(answer.marks), answer.named]
+
+
 def _answers(saved: list[Any]) -> tuple[Answer, ...]:
     if len(saved) < 3:
-        return (Answer(bool(saved[0]), OLD_WEIGHT),)
-    return tuple(Answer(bool(one[0]), float(one[1]), int(one[2]), tuple(map(str, one[3]))) for one in saved[2])
+        return (Answer(bool(saved[0]), OLD_WEIGHT, named=True),)
+    return tuple(
+        Answer(bool(abnormal), float(weight), int(time), tuple(map(str, marks)), bool(named))
+        for abnormal, weight, time, marks, named in saved[2]
+    )

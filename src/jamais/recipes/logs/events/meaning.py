@@ -29,8 +29,6 @@ class Readings:
     """[n] share of the text's characters that no known template holds: another script, another language."""
     nearest: Ints
     """[n] the known template next to it, -1 if there is none."""
-    sound: Floats
-    """[n] how the text sounds, in units of `Tone`; all 0 without severity."""
 
 
 LEAST_SHARE = 0.15
@@ -94,29 +92,20 @@ class Meaning:
             template = self.owners.get(exemplar, -1)
             if 0 <= template < n:
                 novelty[template] = _quantile(self.distances, distance)
-        sound = self._sound(said)
-        return Readings(novelty, self._tone(sound), np.zeros(n), nearest, sound)
+        return Readings(novelty, self._tone(said), np.zeros(n), nearest)
 
     def read(self, said: Sequence[Said], closely: bool = True) -> Readings:
         """Look at texts that match no known template; not `closely`: take them for as far away as can be."""
         n = len(said)
         if not n:
-            return Readings(np.empty(0), np.empty(0), np.empty(0), np.empty(0, dtype=np.int64), np.empty(0))
+            return Readings(np.empty(0), np.empty(0), np.empty(0), np.empty(0, dtype=np.int64))
         unknown = self.encoder.unknown_share([one.text for one in said])
-        sound = self._sound(said)
         if not len(self.memory) or not closely:
-            return Readings(np.ones(n), self._tone(sound), unknown, np.full(n, -1, dtype=np.int64), sound)
+            return Readings(np.ones(n), self._tone(said), unknown, np.full(n, -1, dtype=np.int64))
         vectors = self._vectors(said)
         novelty = _quantile(self.distances, self.novelty.scores(vectors))
         ids = self.novelty.nearest(vectors, 1)[1]
-        return Readings(novelty, self._tone(sound), unknown, self._owners_of(ids[:, 0]), sound)
-
-    def trouble(self, sound: Floats, zero: float) -> Floats | None:
-        """Give how far `sound: [n]` is above the quantile `zero` of known templates, in their spread; None: deaf."""
-        if not self.severity or len(self.tones) < 2:
-            return None
-        spread = float(np.std(self.tones))
-        return (sound - float(np.quantile(self.tones, zero))) / spread if spread > 0.0 else None
+        return Readings(novelty, self._tone(said), unknown, self._owners_of(ids[:, 0]))
 
     def tune(self, said: Sequence[Said]) -> None:
         """Learn anew how all known templates sound: the table of tones is not the one they were read with."""
@@ -125,13 +114,10 @@ class Meaning:
     def _vectors(self, said: Sequence[Said]) -> Vectors:
         return self.encoder.encode([one.text for one in said])
 
-    def _sound(self, said: Sequence[Said]) -> Floats:
-        return _tones(said) if self.severity else np.zeros(len(said))
-
-    def _tone(self, sound: Floats) -> Floats:
+    def _tone(self, said: Sequence[Said]) -> Floats:
         if not self.severity or not len(self.tones):
-            return np.full(len(sound), 0.5)
-        return _quantile(self.tones, sound)
+            return np.full(len(said), 0.5)
+        return _quantile(self.tones, _tones(said))
 
     def neighbours(self, text: str, n: int = 3) -> list[dict[str, Any]]:
         """Name the known templates nearest to a text, with cosine distance, count and last time."""

@@ -1,7 +1,7 @@
-"""How do a count, the sound of a text and the answers of people become one log-odds, and that a score?
+"""How do what was counted, what was expected and what people said become one log-odds, and that a score?
 
-As long as nobody has answered, the score is what was counted. From the first answer on a thing that has never been
-seen, or that has been answered for, alarms when it is more likely abnormal than not.
+As long as nobody has answered, the score is what was counted. From the first answer on, what was never seen or was
+answered for alarms when it is more likely abnormal than not.
 """
 
 from __future__ import annotations
@@ -13,42 +13,39 @@ import numpy as np
 
 from jamais.types import Floats
 
-LEAST_COUNTED = -6.0
+EVERY_DAY = -6.0
 """Log-odds of what is seen every day: several answers must agree against it."""
-SILENT_PRIOR = 1.0
-"""Log-odds of a thing never seen whose tone says nothing: it alarms."""
-MOST_PRIOR = 0.85
-"""In answers: the first answer always decides, whatever was expected."""
-LEAST_ALARM = 0.5
-"""Log-odds of what is just as rare as an alarm must be."""
+VOUCHED = -4.0
+"""Log-odds of what data that somebody vouched for held, if rarely. On BGL such alarms are the false ones that the
+alarm rate promises; a question is worth its time when it has come some twenty times."""
+ALARMED = 0.8
+"""Log-odds of what alarms while nothing else is known of it: abnormal, and worth a question at once."""
+MOST_EXPECTED = 0.85
+"""In answers: whatever was expected, the first answer decides for the time being."""
 
 
 @dataclass(frozen=True)
 class AlarmLine:
-    """Translates between scores in nats and log-odds of being abnormal: at the line they are even."""
+    """Translates log-odds of being abnormal into scores: at the alarm line they are even."""
 
     nats: float
     """The score from which a row is abnormal."""
     step: float
     """Nats of one answer."""
 
-    @property
-    def most_prior(self) -> float:
-        return MOST_PRIOR * self.step
+    def known(self, counted: Floats) -> Floats:
+        """Give the log-odds `[n]` of known templates that are `counted: [n]` nats rare."""
+        return np.where(counted >= self.nats, VOUCHED, EVERY_DAY)
 
-    def counted(self, nats: Floats) -> Floats:
-        """Give the log-odds `[n]` of what was counted as `nats: [n]` surprising."""
-        above = np.clip(nats - self.nats, LEAST_ALARM, self.most_prior)
-        return np.where(nats >= self.nats, above, np.clip(nats - self.nats, LEAST_COUNTED, 0.0))
+    def unseen(self, counted: Floats, expected: Floats) -> Floats:
+        """Give the log-odds `[n]` of texts never seen, `expected: [n]` by their meaning.
 
-    def unseen(self, nats: Floats, trouble: Floats | None) -> Floats:
-        """Give the log-odds `[n]` of things never seen: by how troubling they sound, None if nobody listens.
-
-        Where even an alarming unseen thing is no rarer than normal life, it is not taken for abnormal either.
+        Where even a text never seen is no rarer than normal life, it is not taken for abnormal either.
         """
-        sound = np.full(len(nats), SILENT_PRIOR) if trouble is None else trouble
-        sound = np.clip(sound, -self.most_prior, self.most_prior)
-        return np.where(nats >= self.nats, sound, np.minimum(sound, np.maximum(nats - self.nats, -self.most_prior)))
+        most = MOST_EXPECTED * self.step
+        bounded = np.clip(expected, -most, most)
+        quiet = np.minimum(bounded, np.maximum(counted - self.nats, -most))
+        return np.where(counted >= self.nats, bounded, quiet)
 
     def score(self, odds: float, counted: float) -> float:
         """Give the score of what was counted as surprising, now that its log-odds are known."""

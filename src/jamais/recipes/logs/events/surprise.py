@@ -54,7 +54,7 @@ class Surprise:
         """Unseen event -> novelty, tone, share of unknown characters, nearest known template."""
         self._nats, self._prior, self._suspicious = np.empty(0), np.empty(0), np.empty(0, dtype=bool)
         counted = rarity.nats(lexicon.n_known)
-        self._take(counted, judgement.line.counted(counted), counted >= judgement.line.nats)
+        self._take(counted, judgement.line.known(counted), counted >= judgement.line.nats)
 
     @property
     def never(self) -> float:
@@ -78,7 +78,7 @@ class Surprise:
     def suspects(self, events: Sequence[int]) -> str:
         """Write down some suspicious events of one row, likeliest first."""
         ids = self.lexicon.ids
-        odds = {event: self._prior[event] + self.judgement.moved(ids[event]) for event in events}
+        odds = {event: self._prior[event] + self.judgement.beliefs.moved(ids[event]) for event in events}
         ordered = sorted(odds, key=lambda event: (-odds[event], ids[event]))
         return written([(ids[event], float(self._prior[event])) for event in ordered])
 
@@ -94,15 +94,16 @@ class Surprise:
                 float(readings.unknown[place]),
                 int(readings.nearest[place]),
             )
-        counted = self.never + meaning_nats(readings)
-        prior = self.judgement.unseen(counted, self.meaning, readings)
+        nats = meaning_nats(readings)
+        counted = self.never + nats
+        prior = self.judgement.unseen(counted, nats / MEANING_NATS + 0.5 if self.meaning.severity else None)
         self._take(counted, prior, np.ones(len(events), dtype=bool))
 
     def _take(self, counted: Floats, prior: Floats, suspicious: Bools) -> None:
         """Put answers of people in place of what was counted, for the events that come next."""
         judgement, first = self.judgement, len(self._nats)
         nats = counted.copy()
-        if judgement.begun:
+        if judgement.tells_events:
             suspicious = suspicious.copy()
             for place in range(len(nats)):
                 key = self.lexicon.ids[first + place]

@@ -60,6 +60,8 @@ class Judged:
     last_row: Ints | None = None
     suspects: dict[int, str] = field(default_factory=dict)
     """By place in the columns: what in a row of several events may be to blame for it."""
+    beside: dict[int, float] = field(default_factory=dict)
+    """By place: the nats of what else is in a row with a reason. An answer about the reason leaves them alone."""
     item: list[str] | None = None
     """What each row is by itself, where that is not its event: the shape of a session; "" = its event."""
 
@@ -93,6 +95,11 @@ def join(parts: Sequence[Judged | None]) -> Judged | None:
         for start, part in zip(starts, some, strict=False)
         for place, text in part.suspects.items()
     }
+    beside = {
+        int(start) + place: nats
+        for start, part in zip(starts, some, strict=False)
+        for place, nats in part.beside.items()
+    }
     groups = None if some[0].group is None else [name for part in some for name in part.group or []]
     items = None if some[0].item is None else [name for part in some for name in part.item or []]
-    return Judged(reasons=reasons, suspects=suspects, group=groups, item=items, **columns)
+    return Judged(reasons=reasons, suspects=suspects, beside=beside, group=groups, item=items, **columns)

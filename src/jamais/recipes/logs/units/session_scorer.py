@@ -28,7 +28,7 @@ from jamais.recipes.logs.units.open_sessions import (
     Loud,
     OpenSessions,
 )
-from jamais.types import NO_TIME, Codes, Floats, Ints, StateTree
+from jamais.types import NO_TIME, Floats, Ints, StateTree
 
 NONE: Ints = np.empty(0, dtype=np.int64)
 CHUNK = 20_000
@@ -66,7 +66,7 @@ class SessionScorer:
         self._order = known.order.table(surprise.lexicon.n_known)
         self._open = OpenSessions()
         self._rarest_known: dict[int, tuple[float, int]] = {}
-        self._shapes: dict[int, tuple[str, str]] = {}
+        self._shapes: dict[int, str] = {}
 
     def push(self, batch: Batch) -> Judged | None:
         """Take a batch; give what is decided already: lone records, and sessions that closed."""
@@ -181,13 +181,8 @@ class SessionScorer:
             group=[None] * len(chosen),
             first_row=batch.first_row + chosen,
             last_row=batch.first_row + chosen,
-            suspects=self._suspects_of(batch.events[chosen]),
             item=[""] * len(chosen),
         )
-
-    def _suspects_of(self, events: Codes) -> dict[int, str]:
-        places = np.flatnonzero(self.surprise.suspicious()[events]).tolist()
-        return {place: self.surprise.suspects([int(events[place])]) for place in places}
 
     def _close_some(self) -> Judged | None:
         """Close what has been silent for too long; to keep pushes cheap, look only now and then."""
@@ -234,21 +229,17 @@ class SessionScorer:
         nats = self._too_long(nats, numbers, reasons)
         names = opened.names()
         group: list[str | None] = [names[place].decode(errors="replace") for place in places.tolist()]
-        shapes = [self._shape(state) for state in states.tolist()]
         first, last = numbers[:, FIRST_ROW], numbers[:, LAST_ROW]
-        suspects = {i: text for i, (_, text) in enumerate(shapes) if text}
-        items = [name for name, _ in shapes]
-        return Judged(numbers[:, ROW], nats, event, time, line, reasons, group, first, last, suspects, items)
+        shapes = [self._shape(state) for state in states.tolist()]
+        return Judged(numbers[:, ROW], nats, event, time, line, reasons, group, first, last, item=shapes)
 
-    def _shape(self, state: int) -> tuple[str, str]:
-        """Name the bag of a state, whatever its events are numbered here, and write down what is suspicious in it."""
+    def _shape(self, state: int) -> str:
+        """Name the bag of a state, whatever its events are numbered here."""
         known = self._shapes.get(state)
         if known is None:
-            ids, suspicious = self.surprise.lexicon.ids, self.surprise.suspicious()
+            ids = self.surprise.lexicon.ids
             said = sorted(f"{ids[event]}x{count}" for event, count in self.bags.bags[state])
-            odd = [event for event in self.bags.events(state) if suspicious[event]]
-            known = short_hash(f"shape:{' '.join(said)}"), self.surprise.suspects(odd)
-            self._shapes[state] = known
+            known = self._shapes[state] = short_hash(f"shape:{' '.join(said)}")
         return known
 
     def _too_long(self, nats: Floats, numbers: Ints, reasons: dict[int, Reason]) -> Floats:

@@ -144,6 +144,7 @@ class WindowScorer:
         odd = max(odds, key=lambda one: one.nats)
         nats, event, time, line, slot = window.nats, window.event, window.time, window.line, window.slot
         reason = Reason(slot, f"slot:{event}") if slot else None
+        beside = float(self.surprise.nats()[event]) if slot else nats
         if odd.nats > nats:
             nats, event, reason = odd.nats, -1 if odd.of_source else odd.key, self._reason(odd)
         score = nats if self.judge is None else self.persistence.score(self._mixed(window, odds))
@@ -159,6 +160,7 @@ class WindowScorer:
             group=[self._name(window.number)],
             first_row=np.array([window.first_row]),
             last_row=np.array([window.last_row]),
+            beside={0: beside} if reason is not None else {},
             suspects={0: self.surprise.suspects(window.suspects)} if window.suspects else {},
         )
 
