@@ -104,7 +104,7 @@ def fine_tune(
     strength: float = 100.0,
     replay: Replay | None = None,
     taught: Labels | None = None,
-    watch: Callable[[Idec], None] | None = None,
+    watch: Callable[[Idec], object] = lambda model: None,
     epochs: int = 10,
 ) -> Idec:
     """Train a copy on `rows` [n, width] with more centres; `fisher` pulls back (EWC), `replay` shows old rows again.
@@ -132,8 +132,7 @@ def fine_tune(
             if replay is not None:
                 loss = loss + _again(tuned, replay, generator)
             _step(optimizer, loss)
-        if watch is not None:
-            watch(tuned)
+        watch(tuned)
     return tuned.eval()
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from typing import TypedDict
+from typing import Any, TypedDict
 
 import numpy as np
 
@@ -12,6 +12,7 @@ from benchmarks.quality.online.clusters.idec import Labels, Rows
 from benchmarks.quality.online.clusters.peers import Labeller, Method
 from benchmarks.quality.online.clusters.streams import Stream
 from jamais.evaluation.clustering import clustering_accuracy, label_shift, old_new_accuracy
+from jamais.types import Bools
 
 _MOST_WATCHED, _MOST_BASE_ROWS = 1_000, 2_000
 
@@ -78,15 +79,8 @@ def measured(stream: Stream, method: Method, refit_cpu: dict[int, float]) -> Ite
         begin = time.process_time()
         after = method.labels(rows)
         label_cpu = time.process_time() - begin
-        accuracy = old_new_accuracy(classes[here], _apart(after[here]), ~known[here])
-        as_after = old_new_accuracy(classes[here], _apart(before[here]), ~known[here])
         yield Row(
-            data=stream.data,
-            protocol=stream.protocol,
-            seed=stream.seed,
-            update=number + 1,
-            arrived=" ".join(str(c) for c in arrived) if len(arrived) < 10 else f"{len(arrived)} classes",
-            method=method.name,
+            **_headings(stream, number, method.name),
             k_before=k_before,
             k=method.k,
             k_true=len(stream.known(number + 1)),
@@ -99,12 +93,7 @@ def measured(stream: Stream, method: Method, refit_cpu: dict[int, float]) -> Ite
             n_remembered=0 if kept is None else len(kept),
             shift_base=100 * label_shift(before_base, method.labels(base_rows)),
             worst_within=100 * watched.worst if watched.called else _nan,
-            old_before=100 * clustering_accuracy(classes[known], _apart(before[known])),
-            old_before_joint=100 * as_after.old,
-            old=100 * accuracy.old,
-            new=100 * accuracy.new,
-            all=100 * accuracy.all,
-            none=100 * float((after[here] < 0).mean()),
+            **_accuracies(classes[here], known[here], before[here], after[here]),
             cpu=cpu,
             cpu_ms_per_1000=1e6 * cpu / len(update.rows),
             label_ms_per_1000=1e6 * label_cpu / len(rows),
@@ -114,6 +103,31 @@ def measured(stream: Stream, method: Method, refit_cpu: dict[int, float]) -> Ite
 
 
 _nan = float("nan")
+
+
+def _headings(stream: Stream, number: int, method: str) -> Any:
+    arrived = stream.arrivals[number]
+    return {
+        "data": stream.data,
+        "protocol": stream.protocol,
+        "seed": stream.seed,
+        "update": number + 1,
+        "arrived": " ".join(str(c) for c in arrived) if len(arrived) < 10 else f"{len(arrived)} classes",
+        "method": method,
+    }
+
+
+def _accuracies(classes: Labels, known: Bools, before: Labels, after: Labels) -> Any:
+    """Return accuracies on test rows [n] of classes that are there, which were `known` [n] before or came just now."""
+    now, joint = (old_new_accuracy(classes, _apart(labels), ~known) for labels in (after, before))
+    return {
+        "old_before": 100 * clustering_accuracy(classes[known], _apart(before[known])),
+        "old_before_joint": 100 * joint.old,
+        "old": 100 * now.old,
+        "new": 100 * now.new,
+        "all": 100 * now.all,
+        "none": 100 * float((after < 0).mean()),
+    }
 
 
 class _Watched:
