@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 
 from jamais.errors import InputError
-from jamais.recipes.logs.events import suspects
-from jamais.recipes.logs.events.beliefs import MOST_MARKS, Answer, Beliefs, blame
-from jamais.recipes.logs.events.odds import ALARMED
+from jamais.recipes.logs.answers import suspects
+from jamais.recipes.logs.answers.beliefs import MOST_MARKS, Answer, Beliefs, blame
+from jamais.recipes.logs.answers.odds import ALARMED
 from jamais.recipes.logs.units.batch import short_hash
 from jamais.types import NO_TIME, LearnReport
 

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from jamais.recipes.logs.events import suspects
-from jamais.recipes.logs.events.beliefs import Beliefs
-from jamais.recipes.logs.events.judgement import Judgement
-from jamais.recipes.logs.events.odds import ALARMED, probability
-from jamais.recipes.logs.events.suspects import written
+from jamais.recipes.logs.answers import suspects
+from jamais.recipes.logs.answers.beliefs import Beliefs
+from jamais.recipes.logs.answers.judgement import Judgement
+from jamais.recipes.logs.answers.odds import ALARMED, probability
+from jamais.recipes.logs.answers.suspects import written
 from jamais.recipes.logs.feedback import Row, is_session, mark_of
 
 if TYPE_CHECKING:
@@ -56,6 +56,8 @@ def questions_about(recipe: LogRecipe, verdicts: pl.DataFrame | Sequence[Row]) -
     question, are left out. The row shown is one that nobody has answered for.
     """
     frame = verdicts if isinstance(verdicts, pl.DataFrame) else pl.DataFrame(list(verdicts), infer_schema_length=None)
+    if frame.is_empty():
+        return _frame([])
     like = _alike(frame)
     found: dict[tuple[str, str], Question] = {}
     judgement = recipe.judgement()
@@ -67,8 +69,12 @@ def questions_about(recipe: LogRecipe, verdicts: pl.DataFrame | Sequence[Row]) -
             known.settles += 2.0 * wrong * len(row["places"])
             known.shown.append((doubt, place))
     asked = [one for one in found.values() if one.settles >= 2.0 * _worth(judgement, one)]
-    shown = [(one, _shown(judgement.beliefs, one, like, frame)) for one in asked]
-    return _frame([_row(judgement.beliefs, one, row) for one, row in shown if row is not None])
+    rows: dict[int, dict[str, Any]] = {}
+    for one in sorted(asked, key=lambda one: -one.settles):
+        at, shown = _shown(judgement.beliefs, one, like, frame)
+        if shown is not None and at not in rows:  # one answer about a row is about all that is suspicious in it
+            rows[at] = _row(judgement.beliefs, one, shown)
+    return _frame(list(rows.values()))
 
 
 def questions_in_quarantine(recipe: LogRecipe) -> pl.DataFrame:
@@ -117,7 +123,7 @@ def _raised(judgement: Judgement, row: Row, session: bool) -> Iterator[tuple[Que
     top = max(odds, key=lambda key: (odds[key], key))
     innocent = {key: probability(-value) for key, value in odds.items()}
     for key in [top] if odds[top] > 0.0 else odds:
-        if abs(beliefs.evidence(key)) >= judgement.settings.settled:
+        if judgement.settled(key):
             continue
         doubt = sum(1.0 - chance for other, chance in innocent.items() if other != key)
         wrong = innocent[key] if odds[key] > 0.0 else 1.0 - innocent[key]
@@ -126,19 +132,21 @@ def _raised(judgement: Judgement, row: Row, session: bool) -> Iterator[tuple[Que
 
 def _raised_by_session(judgement: Judgement, row: Row) -> Iterator[tuple[Question, float, float]]:
     shape, cause = row["item"], row["cause"]
-    if row["abnormal"] and abs(judgement.beliefs.evidence(shape)) < judgement.settings.settled:
+    if row["abnormal"] and not judgement.settled(shape):
         odds = ALARMED + judgement.moved(shape, cause)
         yield Question(cause, shape, shape, odds), 0.0, min(probability(odds), probability(-odds))
 
 
-def _shown(beliefs: Beliefs, asked: Question, like: Sequence[Row], frame: pl.DataFrame) -> dict[str, Any] | None:
-    """Choose the row that tells most, of those that nobody has answered for."""
+def _shown(
+    beliefs: Beliefs, asked: Question, like: Sequence[Row], frame: pl.DataFrame
+) -> tuple[int, dict[str, Any] | None]:
+    """Choose the row that tells most, of those that nobody has answered for: its place, and the row."""
     for _, place in sorted(asked.shown):
         for at in like[place]["places"]:
             row = frame.row(at, named=True)
             if beliefs.said_of(asked.key, mark_of(row)) is None:
-                return row
-    return None
+                return at, row
+    return -1, None
 
 
 def _row(beliefs: Beliefs, asked: Question, row: Mapping[str, Any]) -> dict[str, Any]:

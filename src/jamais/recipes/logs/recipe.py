@@ -18,13 +18,13 @@ from jamais.parsing.memo import LineMemo
 from jamais.parsing.parser import TemplateParser
 from jamais.parsing.slots import SlotTable
 from jamais.persistence.faces.arrangement import Arrangement
+from jamais.recipes.logs.answers.beliefs import Beliefs
+from jamais.recipes.logs.answers.judgement import Judgement
+from jamais.recipes.logs.answers.odds import AlarmLine
 from jamais.recipes.logs.arrangement import arrangement
 from jamais.recipes.logs.drift import Drifting, drift_in
-from jamais.recipes.logs.events.beliefs import Beliefs
-from jamais.recipes.logs.events.judgement import Judgement
 from jamais.recipes.logs.events.lexicon import Lexicon, said
 from jamais.recipes.logs.events.meaning import Meaning, Said
-from jamais.recipes.logs.events.odds import AlarmLine
 from jamais.recipes.logs.events.quarantine import Quarantine
 from jamais.recipes.logs.events.surprise import Surprise, meaning_nats
 from jamais.recipes.logs.facts import Facts

@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 
 from jamais.detectors.evidence.rarity import Rarity
-from jamais.recipes.logs.events.judgement import Judgement
+from jamais.recipes.logs.answers.judgement import Judgement
+from jamais.recipes.logs.answers.suspects import written
 from jamais.recipes.logs.events.lexicon import Lexicon
 from jamais.recipes.logs.events.meaning import Meaning, Readings
-from jamais.recipes.logs.events.suspects import written
 from jamais.types import Bools, Floats, Ints
 
 MEANING_NATS = 8.0
@@ -42,7 +42,7 @@ TROUBLE = 0.5
 class Surprise:
     """The surprise of every event of a lexicon: rarity for known templates, rarity and meaning for unseen texts.
 
-    Answers of people stand above both, see `events/odds.py`.
+    Answers of people stand above both, see `answers/odds.py`.
     """
 
     def __init__(self, rarity: Rarity, meaning: Meaning, lexicon: Lexicon, judgement: Judgement) -> None:
@@ -53,6 +53,7 @@ class Surprise:
         self.readings: dict[int, tuple[float, float, float, int]] = {}
         """Unseen event -> novelty, tone, share of unknown characters, nearest known template."""
         self._nats, self._prior, self._suspicious = np.empty(0), np.empty(0), np.empty(0, dtype=bool)
+        self._ranks = np.empty(0)
         counted = rarity.nats(lexicon.n_known)
         self._take(counted, judgement.line.known(counted), counted >= judgement.line.nats)
 
@@ -74,6 +75,12 @@ class Surprise:
         """Say which events `[len(lexicon)]` may be to blame for a row: unseen, as rare as an alarm, or answered for."""
         self.nats()
         return self._suspicious
+
+    def ranks(self) -> Floats:
+        """Say which event `[len(lexicon)]` of a row is its cause: as `nats`, but what is still to be answered for
+        comes right after what alarms."""
+        self.nats()
+        return self._ranks
 
     def suspects(self, events: Sequence[int]) -> str:
         """Write down some suspicious events of one row, likeliest first."""
@@ -102,7 +109,7 @@ class Surprise:
     def _take(self, counted: Floats, prior: Floats, suspicious: Bools) -> None:
         """Put answers of people in place of what was counted, for the events that come next."""
         judgement, first = self.judgement, len(self._nats)
-        nats = counted.copy()
+        nats, ranks, line = counted.copy(), counted.copy(), judgement.line.nats
         if judgement.tells_events:
             suspicious = suspicious.copy()
             for place in range(len(nats)):
@@ -110,7 +117,10 @@ class Surprise:
                 suspicious[place] |= judgement.knows(key)
                 if suspicious[place]:
                     nats[place] = judgement.score(key, float(prior[place]), float(counted[place]))
+                    quiet = nats[place] < line and not judgement.settled(key)
+                    ranks[place] = line - 1e-6 * (line - nats[place]) if quiet else nats[place]
         self._nats = np.concatenate([self._nats, nats])
+        self._ranks = np.concatenate([self._ranks, ranks])
         self._prior = np.concatenate([self._prior, prior])
         self._suspicious = np.concatenate([self._suspicious, suspicious])
 

@@ -12,7 +12,7 @@ from jamais.recipes.logs.reading.clock import StreamClock
 from jamais.recipes.logs.units.batch import Batch, Judged, Reason, join
 from jamais.recipes.logs.units.mixture import Persistence, mixed
 from jamais.recipes.logs.units.rate_judge import NOTHING_ODD, Odd, RateJudge
-from jamais.types import NO_TIME, Codes, Ints, StateTree
+from jamais.types import NO_TIME, Codes, Floats, Ints, StateTree
 
 MOST_EMPTY = 1_000
 """Empty windows told one after the other: after that a gap is a gap."""
@@ -60,6 +60,7 @@ class WindowScorer:
         nats = batch.loudness(self.surprise.nats())
         suspicious = self.surprise.suspicious()[batch.events]
         odd = suspicious if suspicious.any() else None
+        ranks = nats if odd is None else batch.loudness(self.surprise.ranks())
         cuts = np.flatnonzero(np.diff(numbers)) + 1
         done: list[Judged | None] = []
         for start, end in zip(np.r_[0, cuts].tolist(), np.r_[cuts, len(numbers)].tolist(), strict=True):
@@ -68,7 +69,7 @@ class WindowScorer:
                 done.extend(self._close(number))
             if self._open is None:
                 self._open = Window(number)
-            self._open.fill(batch, nats, start, end)
+            self._open.fill(batch, nats, ranks, start, end)
             if odd is not None and odd[start:end].any():
                 self._open.suspect(batch.events[start:end][odd[start:end]])
         return join(done)
@@ -195,21 +196,23 @@ class Window:
     def __init__(self, number: int, row: int = 0, line: int = 0) -> None:
         self.number = number
         self.filled = False
-        self.nats, self.event, self.time = 0.0, -1, NO_TIME
+        self.nats, self.rank, self.event, self.time = 0.0, 0.0, -1, NO_TIME
         self.line, self.slot = line, ""
         self.first_row, self.last_row, self.last_line = row, row, line
         self.suspects: list[int] = []
         """Events that may be to blame."""
         self._events: list[Ints] = []
 
-    def fill(self, batch: Batch, nats: np.ndarray, start: int, end: int) -> None:
-        """Take records `start .. end - 1` of a batch."""
-        loudest = start + int(np.argmax(nats[start:end]))
-        if not self.filled or nats[loudest] > self.nats:
-            self.nats, self.event = float(nats[loudest]), int(batch.events[loudest])
+    def fill(self, batch: Batch, nats: Floats, ranks: Floats, start: int, end: int) -> None:
+        """Take records `start .. end - 1` of a batch; the first in rank says what the window is about."""
+        loudest = start + int(np.argmax(ranks[start:end]))
+        if not self.filled or ranks[loudest] > self.rank:
+            self.rank, self.event = float(ranks[loudest]), int(batch.events[loudest])
             self.line, self.time = int(batch.records.line[loudest]), int(batch.records.time[loudest])
             slot = batch.slot_reason(loudest, nats)
             self.slot = slot.text if slot is not None else ""
+        highest = float(nats[start:end].max()) if ranks is not nats else self.rank
+        self.nats = max(self.nats, highest)
         if not self.filled:
             self.first_row = batch.first_row + start
         self.filled = True

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from jamais.recipes.logs.events.beliefs import Answer, Beliefs
-from jamais.recipes.logs.events.odds import ALARMED, AlarmLine
+from jamais.recipes.logs.answers.beliefs import Answer, Beliefs
+from jamais.recipes.logs.answers.odds import ALARMED, AlarmLine
 from jamais.types import NO_TIME, Floats
 
 if TYPE_CHECKING:
@@ -34,6 +34,10 @@ class Judgement:
     def tells_events(self) -> bool:
         """Whether events are judged one by one by now."""
         return self.begun and not self.sessions
+
+    def settled(self, key: str) -> bool:
+        """Say whether enough answers about `key` agree."""
+        return abs(self.beliefs.evidence(key)) >= self.settings.settled
 
     def knows(self, key: str) -> bool:
         return key in self.beliefs.answers
