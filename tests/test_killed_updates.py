@@ -269,10 +269,10 @@ def test_rows_that_are_no_numbers_change_nothing(cases: dict[str, Case], tmp_pat
 def test_nothing_but_anomalies_are_refused_in_one_sentence(
     cases: dict[str, Case], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    odd = [
-        small_log.odd_at(small_log.BEGIN, f"ERROR disk{k % 7}: {word} lost") for k, word in enumerate("abcdefghij" * 5)
-    ]
-    np.save(tmp_path / "odd.npy", 500 + clusters(60, 6))
+    words = [one + two for one in "abcdef" for two in "uvwxyz"]
+    odd = [small_log.odd_at(small_log.BEGIN, f"ERROR {word}disk: the {word} is lost") for word in words]
+    # Far away, and each in another direction: no new kind of row.
+    np.save(tmp_path / "odd.npy", 500 * np.random.default_rng(6).normal(size=(60, 6)))
     data = {"logs": written(tmp_path / "odd.log", "\n".join(odd) + "\n"), "embeddings": tmp_path / "odd.npy"}
     for kind, path in data.items():
         case = cases[kind]
