@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -33,8 +33,6 @@ def meaning_nats(readings: Readings) -> Floats:
 MOST_READ = 5_000
 """Unseen texts of one pass that are compared with known ones, a few milliseconds each. In a storm of more than that
 the rest counts as far from all that is known: it is new anyhow, and a watcher must not fall behind."""
-MOST_WRITTEN = 10_000
-"""Sets of suspects whose text is kept for the next row with the same ones."""
 FOREIGN = 0.2
 """Share of unknown characters from which a reason mentions them."""
 TROUBLE = 0.5
@@ -56,7 +54,6 @@ class Surprise:
         """Unseen event -> novelty, tone, share of unknown characters, nearest known template."""
         self._nats, self._prior, self._suspicious = np.empty(0), np.empty(0), np.empty(0, dtype=bool)
         self._ranks = np.empty(0)
-        self._written: dict[frozenset[int], str] = {}
         counted = rarity.nats(lexicon.n_known)
         self._take(counted, judgement.line.known(counted), counted >= judgement.line.nats)
 
@@ -85,16 +82,8 @@ class Surprise:
         self.nats()
         return self._ranks
 
-    def suspects(self, events: Iterable[int]) -> str:
+    def suspects(self, events: Sequence[int]) -> str:
         """Write down some suspicious events of one row, likeliest first."""
-        known = self._written.get(key := frozenset(events))
-        if known is None:
-            if len(self._written) >= MOST_WRITTEN:
-                self._written.clear()
-            known = self._written[key] = self._write(key)
-        return known
-
-    def _write(self, events: Iterable[int]) -> str:
         ids = self.lexicon.ids
         odds = {event: self._prior[event] + self.judgement.beliefs.moved(ids[event]) for event in events}
         ordered = sorted(odds, key=lambda event: (-odds[event], ids[event]))

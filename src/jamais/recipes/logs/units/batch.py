@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 
@@ -86,17 +85,21 @@ def join(parts: Sequence[Judged | None]) -> Judged | None:
         for name in ("row", "score", "event", "time", "line", "first_row", "last_row")
         if getattr(some[0], name) is not None
     }
-    reasons, suspects, beside = (_moved(starts.tolist(), some, name) for name in ("reasons", "suspects", "beside"))
+    reasons = {
+        int(start) + place: reason
+        for start, part in zip(starts, some, strict=False)
+        for place, reason in part.reasons.items()
+    }
+    suspects = {
+        int(start) + place: text
+        for start, part in zip(starts, some, strict=False)
+        for place, text in part.suspects.items()
+    }
+    beside = {
+        int(start) + place: nats
+        for start, part in zip(starts, some, strict=False)
+        for place, nats in part.beside.items()
+    }
     groups = None if some[0].group is None else [name for part in some for name in part.group or []]
     items = None if some[0].item is None else [name for part in some for name in part.item or []]
     return Judged(reasons=reasons, suspects=suspects, beside=beside, group=groups, item=items, **columns)
-
-
-def _moved(starts: list[int], parts: Sequence[Judged], name: str) -> dict[int, Any]:
-    """Give what the parts hold by place under `name`, by place in the whole."""
-    found: dict[int, Any] = {}
-    for start, part in zip(starts, parts, strict=False):
-        held: dict[int, Any] = getattr(part, name)
-        if held:
-            found.update((start + place, value) for place, value in held.items())
-    return found

@@ -12,7 +12,7 @@ from jamais.recipes.logs.reading.clock import StreamClock
 from jamais.recipes.logs.units.batch import Batch, Judged, Reason, join
 from jamais.recipes.logs.units.mixture import Persistence, mixed
 from jamais.recipes.logs.units.rate_judge import NOTHING_ODD, Odd, RateJudge
-from jamais.types import NO_TIME, Floats, Ints, StateTree
+from jamais.types import NO_TIME, Codes, Floats, Ints, StateTree
 
 MOST_EMPTY = 1_000
 """Empty windows told one after the other: after that a gap is a gap."""
@@ -58,23 +58,20 @@ class WindowScorer:
             return None
         numbers = self._numbers(batch)
         nats = batch.loudness(self.surprise.nats())
-        odd = np.flatnonzero(self.surprise.suspicious()[batch.events])
-        suspects: list[int] = batch.events[odd].tolist()
-        ranks = batch.loudness(self.surprise.ranks()) if suspects and self.surprise.judgement.tells_events else nats
+        suspicious = self.surprise.suspicious()[batch.events]
+        odd = suspicious if suspicious.any() else None
+        ranks = nats if odd is None else batch.loudness(self.surprise.ranks())
         cuts = np.flatnonzero(np.diff(numbers)) + 1
         done: list[Judged | None] = []
-        bounds = np.r_[0, cuts, len(numbers)]
-        places: list[int] = np.asarray(np.searchsorted(odd, bounds)).tolist()
-        spans = zip(bounds[:-1].tolist(), bounds[1:].tolist(), places[:-1], places[1:], strict=True)
-        for start, end, first, last in spans:
+        for start, end in zip(np.r_[0, cuts].tolist(), np.r_[cuts, len(numbers)].tolist(), strict=True):
             number = int(numbers[start])
             if self._open is not None and number != self._open.number:
                 done.extend(self._close(number))
             if self._open is None:
                 self._open = Window(number)
             self._open.fill(batch, nats, ranks, start, end)
-            if first < last:
-                self._open.suspects.update(suspects[first:last])
+            if odd is not None and odd[start:end].any():
+                self._open.suspect(batch.events[start:end][odd[start:end]])
         return join(done)
 
     def flush(self) -> Iterator[Judged]:
@@ -202,7 +199,7 @@ class Window:
         self.nats, self.rank, self.event, self.time = 0.0, 0.0, -1, NO_TIME
         self.line, self.slot = line, ""
         self.first_row, self.last_row, self.last_line = row, row, line
-        self.suspects: set[int] = set()
+        self.suspects: list[int] = []
         """Events that may be to blame."""
         self._events: list[Ints] = []
 
@@ -223,9 +220,13 @@ class Window:
         self.last_line = int(batch.records.line[end - 1])
         self._events.append(batch.events[start:end].astype(np.int64))
 
+    def suspect(self, events: Codes) -> None:
+        """Note events that may be to blame."""
+        self.suspects = sorted({*self.suspects, *events.tolist()})
+
     def state_dict(self) -> StateTree:
         kept = {name: value for name, value in vars(self).items() if name != "_events"}
-        return {**kept, "suspects": sorted(self.suspects), "counts": [column.tolist() for column in self.counted()]}
+        return {**kept, "counts": [column.tolist() for column in self.counted()]}
 
     @classmethod
     def from_state(cls, tree: StateTree) -> Window:
@@ -233,7 +234,6 @@ class Window:
         for name in vars(window):
             if name in tree:
                 setattr(window, name, tree[name])
-        window.suspects = set(window.suspects)
         events, counts = (np.array(column, dtype=np.int64) for column in tree["counts"])
         window._events = [np.repeat(events, counts)]
         return window
