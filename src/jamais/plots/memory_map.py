@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -50,10 +49,7 @@ def draw_memory(
     if target.suffix.lower() == ".html":
         write_picture(target, page(seen, titles))
         return
-    with warnings.catch_warnings():
-        # A log may be in a script that this font lacks; the .html shows it.
-        warnings.filterwarnings("ignore", message="Glyph .* missing from", category=UserWarning)
-        write_picture(target, drawn(_figure(seen, titles), target.suffix.lower()))
+    write_picture(target, drawn(_figure(seen, titles), target.suffix.lower()))
 
 
 def _check(look: MemoryRows) -> None:
