@@ -17,10 +17,10 @@ from tests.reference.blobs import WIDTH, blob, fitted, ordinary, scattered, tigh
 
 import jamais
 from jamais.errors import CorruptStateError, InputError
-from jamais.recipes.embeddings.alarms.answers import MOST, Answers
-from jamais.recipes.embeddings.alarms.leaders import Leaders
-from jamais.recipes.embeddings.alarms.waiting import Waiting
-from jamais.recipes.embeddings.settings import AnswerSettings
+from jamais.learning.answers.answers import MOST, Answers
+from jamais.learning.answers.leaders import Leaders
+from jamais.learning.answers.settings import AnswerSettings
+from jamais.learning.answers.waiting import Waiting
 from jamais.testing.bits import digest
 
 INCIDENT = tight(5, 30, 2)

@@ -11,10 +11,10 @@ import numpy as np
 from jamais import registry
 from jamais.detectors.calibration import Calibration
 from jamais.errors import InputError, StateError
+from jamais.learning.answers.answers import Answers
+from jamais.learning.answers.waiting import Waiting
 from jamais.memory.clusters import ClusterMemory
 from jamais.memory.incoming import checked_rows
-from jamais.recipes.embeddings.alarms.answers import Answers
-from jamais.recipes.embeddings.alarms.waiting import Waiting
 from jamais.recipes.embeddings.beginning import Beginning, new_clusters, new_detector
 from jamais.recipes.embeddings.facts import Facts
 from jamais.recipes.embeddings.settings import EmbeddingSettings
@@ -151,9 +151,9 @@ class EmbeddingRecipe:
 
     def questions(self, verdicts: pl.DataFrame | None) -> pl.DataFrame:
         """List the causes whose answer would settle most; what waits in quarantine, or is not settled, for None."""
-        from jamais.recipes.embeddings.alarms.questions import questions
+        from jamais.learning.answers.questions import questions
 
-        return questions(self, verdicts)
+        return questions(self.answers, self.waiting, verdicts)
 
     def drift(self, verdicts: pl.DataFrame) -> DriftReport:
         """Test whether normal has moved, and say which clusters grew and which columns shifted."""

@@ -9,7 +9,7 @@ import numpy as np
 import polars as pl
 
 from jamais.errors import InputError
-from jamais.recipes.embeddings.alarms.leaders import Leaders
+from jamais.learning.answers.leaders import Leaders
 from jamais.recipes.embeddings.verdicts import Judged, Verdicts, judged
 from jamais.sources.vectors import Block
 from jamais.types import StateTree

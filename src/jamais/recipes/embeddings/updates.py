@@ -9,8 +9,8 @@ import numpy as np
 
 from jamais.errors import Cancelled
 from jamais.learning import guard
+from jamais.learning.answers.leaders import Leaders
 from jamais.memory.nearest import NearestRows
-from jamais.recipes.embeddings.alarms.leaders import Leaders
 from jamais.sources.vectors import Block, VectorReader
 from jamais.types import Bools, CancelToken, Check, Event, Floats, LearnReport, Listener, Vectors
 

@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 
 from jamais.errors import CorruptStateError
+from jamais.learning.answers.settings import AnswerSettings
 from jamais.memory.nearest import NearestRows
-from jamais.recipes.embeddings.settings import AnswerSettings
 from jamais.types import Ints, StateTree, Vectors
 
 MOST = 3

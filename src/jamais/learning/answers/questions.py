@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import polars as pl
 
 from jamais.errors import InputError
-
-if TYPE_CHECKING:
-    from jamais.recipes.embeddings.recipe import EmbeddingRecipe
+from jamais.learning.answers.answers import Answers
+from jamais.learning.answers.waiting import Waiting
 
 UNKNOWN = 0.5
 """Belief that a cause is abnormal before anybody has said a word about it."""
@@ -27,13 +24,16 @@ _SCHEMA = {
 _Asked = tuple[str, int, int, int | None, str, str]
 
 
-def questions(recipe: EmbeddingRecipe, verdicts: pl.DataFrame | None) -> pl.DataFrame:
-    """List causes that are not settled, the one whose answer would settle most rows first."""
-    settings = recipe.settings.answers
-    asked = _of_memory(recipe) if verdicts is None else _of_verdicts(recipe, verdicts)
+def questions(answers: Answers, waiting: Waiting, verdicts: pl.DataFrame | None) -> pl.DataFrame:
+    """List causes that are not settled, the one whose answer would settle most rows first.
+
+    Of `verdicts`, or alarm records; of what waits or was answered already, for None.
+    """
+    settings = answers.settings
+    asked = _of_memory(answers, waiting) if verdicts is None else _of_verdicts(answers, verdicts)
     told = []
     for cause, rows, alarms, row, item, why in asked:
-        answer = recipe.answers.by_cause.get(cause)
+        answer = answers.by_cause.get(cause)
         if answer is not None and answer.settled(settings):
             continue
         belief = UNKNOWN if answer is None else answer.belief(settings)
@@ -44,21 +44,19 @@ def questions(recipe: EmbeddingRecipe, verdicts: pl.DataFrame | None) -> pl.Data
     )
 
 
-def _of_memory(recipe: EmbeddingRecipe) -> list[_Asked]:
-    waiting = [
-        (cause, group.alarms, group.alarms, None, cause, group.why) for cause, group in recipe.waiting.groups.items()
-    ]
+def _of_memory(answers: Answers, waiting: Waiting) -> list[_Asked]:
+    groups = [(cause, group.alarms, group.alarms, None, cause, group.why) for cause, group in waiting.groups.items()]
     answered = [
         (cause, one.alarms, one.alarms, None, (*one.items, cause)[0], one.why)
-        for cause, one in recipe.answers.by_cause.items()
+        for cause, one in answers.by_cause.items()
     ]
-    return [*waiting, *answered]
+    return [*groups, *answered]
 
 
-def _of_verdicts(recipe: EmbeddingRecipe, verdicts: pl.DataFrame) -> list[_Asked]:
+def _of_verdicts(answers: Answers, verdicts: pl.DataFrame) -> list[_Asked]:
     if not {"row", "item", "cause", "abnormal", "why"} <= set(verdicts.columns):
         raise InputError(f"questions want verdicts or alarm records, got columns {', '.join(verdicts.columns)}")
-    answered = pl.col("cause").is_in(list(recipe.answers.by_cause))
+    answered = pl.col("cause").is_in(list(answers.by_cause))
     found = (
         verdicts.filter(pl.col("abnormal") | answered)
         .group_by("cause", maintain_order=True)
