@@ -109,6 +109,13 @@ def dec() -> Any:
     return online_update(made, ROWS[:20] * 9)
 
 
+def memto() -> Any:
+    from jamais.models import MEMTO
+
+    made = MEMTO(5, latent_dim=8, n_heads=2, n_layers=1, num_memory_items=3, d_ff=8, window=10)
+    return made.fit([ROWS.reshape(4, 10, 5)])
+
+
 def cluster_memory() -> Any:
     made = ClusterMemory(exemplars=10, seed=3)
     made.begin(ROWS[:30], np.arange(30) % 2)
@@ -139,6 +146,7 @@ THINGS: dict[str, Callable[[], Any]] = {
     "llm": llm,
     "lof": lambda: taught(LOF(5)),
     "logs": watcher,
+    "memto": memto,
     "reconstruction": lambda: taught(Reconstruction()),
     "reservoir-memory": lambda: filled(ReservoirMemory(20)),
     "ring-memory": lambda: filled(RingMemory(20)),

@@ -6,13 +6,24 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from jamais.learning.dec import compute_fisher, elastic_loss, online_update
+    from jamais.learning.memto import initialize_memory_with_kmeans, phase1_initial_training, phase2_full_training
 
-__all__ = ["compute_fisher", "elastic_loss", "online_update"]
+__all__ = [
+    "compute_fisher",
+    "elastic_loss",
+    "initialize_memory_with_kmeans",
+    "online_update",
+    "phase1_initial_training",
+    "phase2_full_training",
+]
 
 _PLACES = {
     "compute_fisher": "jamais.learning.dec",
     "elastic_loss": "jamais.learning.dec",
+    "initialize_memory_with_kmeans": "jamais.learning.memto",
     "online_update": "jamais.learning.dec",
+    "phase1_initial_training": "jamais.learning.memto",
+    "phase2_full_training": "jamais.learning.memto",
 }
 
 

@@ -7,14 +7,17 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from jamais.models.dec import DEC, Autoencoder, ClusteringLayer, DynamicClusteringLayer, load_dec_model
     from jamais.models.llm import LLM, Vocab
+    from jamais.models.memto import MEMTO, MEMTOLoss
     from jamais.models.tinylogbert.hf import TinyLogBERT, TinyLogBERTConfig
 
 __all__ = [
     "DEC",
     "LLM",
+    "MEMTO",
     "Autoencoder",
     "ClusteringLayer",
     "DynamicClusteringLayer",
+    "MEMTOLoss",
     "TinyLogBERT",
     "TinyLogBERTConfig",
     "Vocab",
@@ -27,6 +30,8 @@ _PLACES = {
     "DEC": "jamais.models.dec",
     "DynamicClusteringLayer": "jamais.models.dec",
     "LLM": "jamais.models.llm",
+    "MEMTO": "jamais.models.memto",
+    "MEMTOLoss": "jamais.models.memto",
     "TinyLogBERT": "jamais.models.tinylogbert.hf",
     "TinyLogBERTConfig": "jamais.models.tinylogbert.hf",
     "Vocab": "jamais.models.llm",
