@@ -58,3 +58,37 @@ def _point(labels: Sequence[int], alarms: Sequence[bool], width: int) -> tuple[f
     positives = (sum(labels) + kept) / 2
     raised = sum(alarms)
     return min(hits / positives, 1) * existence, (raised - hits) / (n - positives), hits / raised
+
+
+def affiliation(labels: Sequence[int], alarms: Sequence[int]) -> tuple[float, float]:
+    """Walk in quarters of a row, where all that is integrated is straight (Huet et al. 2022): precision, recall."""
+    spans, n = segments(labels), len(labels)
+    edges = [0.0, *((a[1] + b[0]) / 2 for a, b in itertools.pairwise(spans)), float(n)]
+    precisions, recalls = [], []
+    for (low, high), (left, right) in zip(spans, itertools.pairwise(edges), strict=True):
+        steps = [(quarter + 0.5) / 4 for quarter in range(int(4 * left), int(4 * right))]
+        alarmed = [step for step in steps if alarms[int(step)]]
+        near = [max(low - step, step - high, 0.0) for step in alarmed]
+        chances = [_outside(low - far, high + far, left, right) if far else 1.0 for far in near]
+        precisions += [sum(chances) / len(chances)] if chances else []
+        rows = [step for step in steps if low <= step < high]
+        gaps = [max(0.0, min((abs(step - other) - 0.125 for other in alarmed), default=math.inf)) for step in rows]
+        chances = [_outside(step - gap, step + gap, left, right) for step, gap in zip(rows, gaps, strict=True)]
+        recalls.append(sum(chances) / len(chances))
+    precision = sum(precisions) / len(precisions) if precisions else math.nan
+    return precision, sum(recalls) / len(recalls)
+
+
+def _outside(low: float, high: float, left: float, right: float) -> float:
+    """Give the share of [left, right] that is not in [low, high]."""
+    return 1 - (min(high, right) - max(low, left)) / (right - left)
+
+
+def percent_adjusted(labels: Sequence[int], alarms: Sequence[int], percent: int) -> float:
+    """Fill in the stretches of which more than `percent` % are alarmed, and take F1 (Kim et al. 2022)."""
+    filled = [bool(alarm) for alarm in alarms]
+    for first, after in segments(labels):
+        if 100 * sum(filled[first:after]) > percent * (after - first):
+            filled[first:after] = [True] * (after - first)
+    found = sum(1 for label, alarm in zip(labels, filled, strict=True) if label and alarm)
+    return 2 * found / (sum(filled) + sum(labels))
