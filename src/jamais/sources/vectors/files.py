@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import io
 import zipfile
-import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, NamedTuple
+from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.lib import format as npy
 from numpy.typing import NDArray
 
 from jamais.errors import InputError, ShapeMismatchError
@@ -19,27 +16,13 @@ from jamais.sources.inputs import open_sources, text_blocks, whole_lines
 from jamais.sources.vectors.choosing import chosen_array, label_name
 from jamais.sources.vectors.parts import Part, VectorSource, rows_at_once
 from jamais.sources.vectors.settings import VectorSettings
+from jamais.sources.vectors.stored import Head, array_head, entry_head, refusals, whole_array
 from jamais.sources.vectors.tables import Picked, picked
 
 if TYPE_CHECKING:
     import polars as pl
 
 _CSV_BYTES = 4 << 20
-_DAMAGED = (zipfile.BadZipFile, zlib.error, EOFError, OSError, NotImplementedError, RuntimeError)
-
-
-class _Head(NamedTuple):
-    shape: tuple[int, ...]
-    by_columns: bool
-    dtype: np.dtype[Any]
-    at: int
-
-    @property
-    def n_bytes(self) -> int:
-        n = 1
-        for size in self.shape:
-            n *= size
-        return n * self.dtype.itemsize
 
 
 def npy_source(path: Path) -> VectorSource:
@@ -50,7 +33,7 @@ def npy_source(path: Path) -> VectorSource:
         if labelled and options.label_column is not None:
             raise InputError(f"{name}: an .npy has no labels {options.label_column!r}: put both into an .npz")
         with path.open("rb") as file:
-            head = _two_dimensions(_head(file, name), name)
+            head = _two_dimensions(array_head(file, name), name)
             if size < head.at + head.n_bytes:
                 raise InputError(
                     f"{name} is cut short: its header promises {list(head.shape)} {head.dtype}, "
@@ -70,16 +53,16 @@ def npz_source(path: Path) -> VectorSource:
     name = str(path)
 
     def parts(options: VectorSettings, labelled: bool) -> Iterator[Part]:
-        with _refusals(name), zipfile.ZipFile(path) as packed:
+        with refusals(name), zipfile.ZipFile(path) as packed:
             keys = [entry.removesuffix(".npy") for entry in packed.namelist() if entry.endswith(".npy")]
-            shapes = {key: _entry_head(packed, key, name).shape for key in keys}
+            shapes = {key: entry_head(packed, key, name).shape for key in keys}
             key = chosen_array(shapes, options, name)
             label = label_name(keys, options, name) if labelled else None
-            labels = None if label is None else _whole(packed, label, name)
+            labels = None if label is None else whole_array(packed, label, name)
             with packed.open(f"{key}.npy") as file:
-                head = _two_dimensions(_head(file, name), name)
+                head = _two_dimensions(array_head(file, name), name)
                 if head.by_columns:
-                    yield from _mapped(_whole(packed, key, name), options, labels)
+                    yield from _mapped(whole_array(packed, key, name), options, labels)
                 else:
                     yield from _read(file, head, name, options, labels)
 
@@ -161,27 +144,7 @@ class _Layout:
             raise InputError(f"{name}: no table of numbers at row {at:,} or soon after ({said})") from wrong
 
 
-def _head(file: IO[bytes], name: str) -> _Head:
-    try:
-        version = npy.read_magic(file)
-        if version == (1, 0):
-            shape, by_columns, dtype = npy.read_array_header_1_0(file)
-        elif version == (2, 0):
-            shape, by_columns, dtype = npy.read_array_header_2_0(file)
-        else:
-            raise ValueError(f"version {version} of the format")
-    except ValueError as wrong:
-        said = str(wrong).splitlines()[0][:120]
-        raise InputError(f"{name} is no array of numbers that NumPy has saved ({said})") from wrong
-    if dtype.hasobject:
-        raise InputError(
-            f"{name} holds pickled Python objects, which could run code when read: save numbers, "
-            "numpy.save(path, rows.astype('float32'))"
-        )
-    return _Head(tuple(shape), bool(by_columns), dtype, file.tell())
-
-
-def _two_dimensions(head: _Head, name: str) -> _Head:
+def _two_dimensions(head: Head, name: str) -> Head:
     if len(head.shape) != 2:
         raise ShapeMismatchError(f"{name} has shape {list(head.shape)}, wanted rows [n, width]")
     if head.dtype.names is not None:
@@ -190,7 +153,7 @@ def _two_dimensions(head: _Head, name: str) -> _Head:
 
 
 def _read(
-    file: IO[bytes], head: _Head, name: str, options: VectorSettings, labels: NDArray[Any] | None
+    file: IO[bytes], head: Head, name: str, options: VectorSettings, labels: NDArray[Any] | None
 ) -> Iterator[Part]:
     """Read row after row from where the file stands."""
     n, width = head.shape
@@ -212,29 +175,6 @@ def _mapped(rows: NDArray[Any], options: VectorSettings, labels: NDArray[Any] | 
     for start in range(0, len(rows), step):
         stop = min(start + step, len(rows))
         yield Part(rows[start:stop], None if labels is None else labels[start:stop], stop / len(rows))
-
-
-def _entry_head(packed: zipfile.ZipFile, key: str, name: str) -> _Head:
-    with packed.open(f"{key}.npy") as file:
-        return _head(file, f"{name}, array {key}")
-
-
-def _whole(packed: zipfile.ZipFile, key: str, name: str) -> NDArray[Any]:
-    with packed.open(f"{key}.npy") as file:
-        try:
-            return np.asarray(npy.read_array(file, allow_pickle=False))
-        except ValueError as wrong:
-            raise InputError(f"{name}, array {key}: {str(wrong).splitlines()[0][:120]}") from wrong
-
-
-@contextmanager
-def _refusals(name: str) -> Iterator[None]:
-    try:
-        yield
-    except InputError:
-        raise
-    except _DAMAGED as wrong:
-        raise InputError(f"{name} is damaged, cut short or no .npz ({wrong}): copy or save it again") from wrong
 
 
 def _is_number(text: str) -> bool:

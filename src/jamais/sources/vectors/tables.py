@@ -121,7 +121,7 @@ def lazy_source(table: pl.LazyFrame, name: str, size: int) -> VectorSource:
             wanted = table.select(chosen.columns)
             n = int(wanted.select(pl.len()).collect().item())
             done = 0
-            for frame in _batches(wanted, options.block_rows, n):
+            for frame in batches(wanted, options.block_rows, n):
                 done += len(frame)
                 yield chosen.part(frame, min(1.0, done / max(n, 1)))
         except (pl.exceptions.PolarsError, OSError) as wrong:
@@ -131,7 +131,8 @@ def lazy_source(table: pl.LazyFrame, name: str, size: int) -> VectorSource:
     return source
 
 
-def _batches(table: pl.LazyFrame, step: int, n: int) -> Iterator[pl.DataFrame]:
+def batches(table: pl.LazyFrame, step: int, n: int) -> Iterator[pl.DataFrame]:
+    """Give a lazy table of n rows in batches of about `step` rows."""
     if hasattr(table, "collect_batches"):
         yield from table.collect_batches(chunk_size=step, maintain_order=True)
         return

@@ -1,0 +1,245 @@
+"""How do lines, tables and arrays become rows of the same channels?"""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from jamais.errors import InputError, ShapeMismatchError
+from jamais.sources.series.block import Piece, no_piece
+from jamais.sources.series.choosing import EMPTY, NUMBER, OTHER, STAMP, TEXT, Chosen, choose, listed, unnamed
+from jamais.sources.series.opened.delimited import Delimited
+from jamais.sources.series.pivot import Pivot
+from jamais.sources.series.settings import SeriesReading
+from jamais.sources.series.stamps.columns import StampColumn, looks_like_stamp
+from jamais.types import NO_TIME, Floats, Ints
+
+
+class Intake:
+    """Takes what was found, piece by piece, and gives rows in the order of the channels.
+
+    Channels are those that were fitted, or else what the first piece has. Cutting the same lines into other pieces
+    changes nothing (what columns hold is looked at only where no channels are fitted).
+    """
+
+    def __init__(self, options: SeriesReading, channels: tuple[str, ...] | None, whose: str = "stream") -> None:
+        self._options, self._whose = options, whose
+        self.channels = channels
+        self.said: list[str] = []
+        self.counts: Counter[str] = Counter()
+        self._at = 0
+        self._delimited: Delimited | None = None
+        self._chosen: Chosen | None = None
+        self._stamps = StampColumn(options.timezone, options.time_format)
+        self._pivot: Pivot | None = None
+
+    @property
+    def layout(self) -> str:
+        """Say "wide" or "long", as far as one knows."""
+        return "long" if self._pivot is not None else "wide"
+
+    def begin(self, whose: str) -> None:
+        """Begin another file: its columns may stand in another order."""
+        self._whose, self._at = whose, 0
+        self._delimited = self._chosen = None
+        self._stamps.form = None
+
+    def lines(self, body: bytes) -> Piece:
+        """Take whole lines, the last without its line feed."""
+        if self._delimited is None:
+            body = body.lstrip(b"\r\n")
+            if not body.strip():
+                return self._nothing()
+            first = body.split(b"\n", 1)[0]
+            self._delimited = Delimited.of(first, self.channels, self._whose)
+        body = self._delimited.clean(body)
+        if not body.strip():
+            return self._nothing()
+        if self._chosen is None:
+            fitted = self.channels is not None
+            self._choose(self._delimited.kinds(body, self._whose, 1 if fitted else 1_000))
+        assert self._chosen is not None
+        return self._taken(self._delimited.frame(body, self._chosen, self._whose, self._at), self._chosen)
+
+    def table(self, frame: pl.DataFrame) -> Piece:
+        """Take rows of a table."""
+        if not len(frame):
+            return self._nothing()
+        if self._chosen is None or any(one not in frame.columns for one in self._chosen.wanted):
+            look = frame.head(1) if self.channels is not None else frame.head(1_000)
+            self._choose({name: _kind(look[name]) for name in frame.columns})
+        assert self._chosen is not None
+        return self._taken(frame, self._chosen)
+
+    def array(self, values: Any, times: Ints | None = None, names: tuple[str, ...] | None = None) -> Piece:
+        """Take values [n, channels], or [n] of a single one, with stamps in microseconds or without."""
+        rows = _numbers(values, self._whose, self._at)
+        if self.channels is None:
+            self.channels = names or unnamed(rows.shape[1])
+        elif names is not None and set(names) & set(self.channels):
+            rows = _by_name(rows, names, self.channels)
+        if rows.shape[1] != len(self.channels):
+            raise ShapeMismatchError(
+                f"{self._whose}: rows have {rows.shape[1]} values, wanted the {len(self.channels)} channels that were "
+                f"fitted ({listed(self.channels)}): give a value for each, NaN where it is missing"
+            )
+        self._at += len(rows)
+        return Piece(np.full(len(rows), NO_TIME, np.int64) if times is None else times, self._finite(rows))
+
+    def stamps(self, column: pl.Series) -> Ints:
+        """Read stamps that came beside an array."""
+        return self._stamps.read(column, self._whose, self._at)
+
+    def flush(self) -> Piece:
+        """Give the row that was held back because more of its values might have come."""
+        return self._pivot.flush() if self._pivot is not None else self._nothing()
+
+    def say(self, sentence: str) -> None:
+        """Keep a sentence worth telling the user once."""
+        if sentence not in self.said:
+            self.said.append(sentence)
+
+    def state_dict(self) -> dict[str, Any]:
+        return {
+            "at": self._at,
+            "text": self._delimited.state_dict() if self._delimited is not None else None,
+            "kinds": self._kinds if self._chosen is not None else None,
+            "stamps": self._stamps.state_dict(),
+            "pivot": self._pivot.state_dict() if self._pivot is not None else None,
+            "said": list(self.said),
+            "counts": dict(self.counts),
+        }
+
+    def load_state_dict(self, tree: dict[str, Any]) -> None:
+        self._at = int(tree["at"])
+        self._delimited = Delimited.from_state(tree["text"]) if tree["text"] is not None else None
+        if tree["kinds"] is not None:
+            self._choose(dict(tree["kinds"]))
+        self._stamps.load_state_dict(tree["stamps"])
+        if tree["pivot"] is not None:
+            self._pivot = Pivot(self.channels or ())
+            self._pivot.load_state_dict(tree["pivot"])
+        self.said = [str(one) for one in tree["said"]]
+        self.counts = Counter({str(name): int(n) for name, n in tree["counts"].items()})
+
+    def _choose(self, kinds: dict[str, str]) -> None:
+        self._kinds = kinds
+        self._chosen = choose(kinds, self._options, self.channels, self._whose)
+        for sentence in self._chosen.said:
+            self.say(sentence)
+        if self.channels is None and (not self._chosen.is_long or self._chosen.channels):
+            self.channels = self._chosen.channels
+
+    def _taken(self, frame: pl.DataFrame, chosen: Chosen) -> Piece:
+        n = len(frame)
+        times = np.full(n, NO_TIME, np.int64)
+        if chosen.time is not None:
+            times = self._stamps.read(frame[chosen.time], self._whose, self._at)
+            self.counts["rows without a stamp"] += int((times == NO_TIME).sum())
+        if chosen.name is not None and chosen.value is not None:
+            return self._pivoted(times, frame[chosen.name], _floats(frame[chosen.value], self._whose, self._at))
+        values = np.full((n, len(chosen.columns)), np.nan)
+        for i, column in enumerate(chosen.columns):
+            if column is not None:
+                values[:, i] = _floats(frame[column], self._whose, self._at)
+        self._at += n
+        return Piece(times, self._finite(values))
+
+    def _pivoted(self, times: Ints, names: pl.Series, values: Floats) -> Piece:
+        self._at += len(times)
+        texts = names.cast(pl.String)
+        if self.channels is None:
+            self.channels = tuple(texts.drop_nulls().unique(maintain_order=True).to_list())
+        if self._pivot is None:
+            self._pivot = Pivot(self.channels)
+        return self._pivot.put(times, texts, self._finite(values), self.counts)
+
+    def _finite(self, values: Floats) -> Floats:
+        infinite = np.isinf(values)
+        if infinite.any():
+            self.counts["infinite values taken for missing"] += int(infinite.sum())
+            values[infinite] = np.nan
+        return values
+
+    def _nothing(self) -> Piece:
+        return no_piece(len(self.channels or ()))
+
+
+def _kind(column: pl.Series) -> str:
+    kind = column.dtype
+    if column.null_count() == len(column):
+        return STAMP if kind.is_temporal() else EMPTY
+    if kind.is_numeric() or kind == pl.Boolean:
+        return NUMBER
+    if kind == pl.Date or isinstance(kind, pl.Datetime):
+        return STAMP
+    if kind in (pl.String, pl.Categorical, pl.Enum):
+        return STAMP if looks_like_stamp(str(column.drop_nulls()[0])) else TEXT
+    return OTHER
+
+
+def _floats(column: pl.Series, whose: str, at: int) -> Floats:
+    """Give a column as float64 [n], NaN where nothing stands."""
+    kind = column.dtype
+    if kind == pl.Null:
+        return np.full(len(column), np.nan)
+    if kind == pl.String:
+        read = column.str.strip_chars().cast(pl.Float64, strict=False)
+        bad = read.is_null() & column.is_not_null() & (column.str.strip_chars() != "")
+        if bad.any():
+            row = int(bad.arg_max() or 0)
+            raise InputError(
+                f"{whose}: row {at + row:,}, column {column.name!r}: {str(column[row])[:40]!r} is no number: mend it, "
+                "or leave the column out with reading.columns"
+            )
+        column = read
+    elif not (kind.is_numeric() or kind == pl.Boolean):
+        raise InputError(f"{whose}: column {column.name!r} of {kind} holds no numbers: leave it out")
+    return column.cast(pl.Float64).fill_null(np.nan).to_numpy()
+
+
+def _numbers(values: Any, whose: str, at: int) -> Floats:
+    """Give values as float64 [n, channels], a copy; raises for what is no table of numbers."""
+    if hasattr(values, "detach"):
+        values = values.detach().cpu().numpy()
+    try:
+        given: NDArray[Any] = np.asarray(values)
+    except ValueError as wrong:
+        raise ShapeMismatchError(f"{whose}: rows at {at:,} or after are not all of one width") from wrong
+    if given.dtype.kind == "O":
+        given = _without_none(given, whose, at)
+    if given.dtype.kind not in "biuf":
+        raise InputError(f"{whose}: wanted numbers [time, channel], got an array of {given.dtype}")
+    if given.ndim == 1:
+        given = given[:, None]
+    if given.ndim != 2:
+        raise ShapeMismatchError(f"{whose}: wanted [time, channel] or [time], got an array of shape {given.shape}")
+    return np.array(given, np.float64, order="C")
+
+
+def _without_none(given: NDArray[Any], whose: str, at: int) -> Floats:
+    """Read None as missing and whole numbers of any size; anything else is refused."""
+    for place, one in np.ndenumerate(given):
+        if one is not None and not isinstance(one, int | float | np.number | np.bool_):
+            raise InputError(
+                f"{whose}: row {at + place[0]:,} holds {type(one).__name__} {str(one)[:40]!r}: wanted numbers"
+            )
+    try:
+        return np.array([np.nan if one is None else float(one) for one in given.ravel()]).reshape(given.shape)
+    except OverflowError as wrong:
+        raise InputError(f"{whose}: a number at row {at:,} or after is beyond 1e308") from wrong
+
+
+def _by_name(rows: Floats, names: tuple[str, ...], channels: tuple[str, ...]) -> Floats:
+    if len(names) != rows.shape[1]:
+        raise ShapeMismatchError(f"{len(names)} names for {rows.shape[1]} columns: give one for each")
+    place = {name: i for i, name in enumerate(names)}
+    out = np.full((len(rows), len(channels)), np.nan)
+    for i, channel in enumerate(channels):
+        if channel in place:
+            out[:, i] = rows[:, place[channel]]
+    return out

@@ -1,0 +1,1 @@
+"""What holds a series, opened: text in columns, arrays, tables."""

@@ -1,0 +1,177 @@
+"""How is text in columns cut into a table, the same whatever pieces it comes in?"""
+
+from __future__ import annotations
+
+import csv
+import io
+from typing import Any
+
+import polars as pl
+
+from jamais.errors import InputError, ShapeMismatchError
+from jamais.sources.series.choosing import EMPTY, NUMBER, STAMP, TEXT, Chosen, are_unnamed, unnamed
+from jamais.sources.series.stamps.columns import looks_like_stamp
+
+MISSING = ["", "NaN", "nan", "NAN", "null", "NULL", "Null", "None", "none", "NA", "N/A", "n/a", "#N/A", "-", "?"]
+_LOOK_ROWS = 1_000
+_MOST_COLUMNS = 100_000
+
+
+class Delimited:
+    """Lines of columns: their names, what parts them, and how they are read as numbers."""
+
+    def __init__(self, names: tuple[str, ...], separator: str, header: bytes) -> None:
+        self.names, self._separator, self._header = names, separator, header
+
+    @classmethod
+    def of(cls, first: bytes, channels: tuple[str, ...] | None, whose: str) -> Delimited:
+        """Look at the first line: names, or values already? Raises InputError for what is neither."""
+        line = first.decode("utf-8", "replace").strip("\r\n").removeprefix("\ufeff")
+        separator = max(",\t;|", key=line.count)
+        fields = [one.strip() for one in _fields(line, separator)]
+        if len(fields) > _MOST_COLUMNS:
+            raise InputError(f"{whose}: the first line has {len(fields):,} columns: wanted at most {_MOST_COLUMNS:,}")
+        if _is_header(fields):
+            return cls(_names(fields, whose), separator, first.strip(b"\r"))
+        return cls(_places(fields, channels, whose), separator, b"")
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"names": list(self.names), "separator": self._separator, "header": self._header.decode("latin-1")}
+
+    @classmethod
+    def from_state(cls, tree: dict[str, Any]) -> Delimited:
+        return cls(tuple(tree["names"]), tree["separator"], tree["header"].encode("latin-1"))
+
+    def clean(self, body: bytes) -> bytes:
+        """Drop empty lines and the line of names, wherever it comes again."""
+        body = body.replace(b"\r\n", b"\n") if b"\r" in body else body
+        odd = body.startswith(b"\n") or b"\n\n" in body or body.endswith((b"\n", b"\r"))
+        if odd or (self._header and self._header in body):
+            lines = (line for line in body.split(b"\n") if line.strip())
+            body = b"\n".join(line for line in lines if not self._header or line.strip(b"\r") != self._header)
+        # a comma between semicolons is the comma of a number
+        return body.replace(b",", b".") if self._separator == ";" else body
+
+    def kinds(self, body: bytes, whose: str, rows: int = _LOOK_ROWS) -> dict[str, str]:
+        """Say what the columns hold, by the first rows of a body that was cleaned."""
+        few = b"\n".join(body.split(b"\n", rows)[:rows])
+        table = self._texts(few, list(self.names), whose)
+        return {name: _kind(table[name]) for name in self.names}
+
+    def frame(self, body: bytes, chosen: Chosen, whose: str, at: int) -> pl.DataFrame:
+        """Read a body that was cleaned: numbers as such, the rest as text; `at` numbers its first row."""
+        self._check_width(body, whose, at)
+        numbers = set(chosen.numbers)
+        try:
+            return self._read(body, chosen.wanted, numbers)
+        except (pl.exceptions.PolarsError, ValueError) as wrong:
+            raise self._fault(body, chosen, whose, at) from wrong
+
+    def _read(self, body: bytes, wanted: list[str], numbers: set[str]) -> pl.DataFrame:
+        kinds = {name: pl.Float64 if name in numbers else pl.String for name in self.names}
+        table = pl.read_csv(
+            io.BytesIO(body),
+            has_header=False,
+            schema=kinds,
+            columns=sorted(self.names.index(name) for name in wanted),
+            separator=self._separator,
+            null_values=MISSING,
+        )
+        return table.select(wanted)
+
+    def _texts(self, body: bytes, wanted: list[str], whose: str) -> pl.DataFrame:
+        self._check_width(body, whose, 0)
+        try:
+            return self._read(body, wanted, set())
+        except (pl.exceptions.PolarsError, ValueError) as wrong:
+            said = str(wrong).splitlines()[0][:160]
+            raise InputError(f"{whose} is no table of columns ({said}): wanted .csv with one row a line") from wrong
+
+    def _check_width(self, body: bytes, whose: str, at: int) -> None:
+        """Refuse lines of more or fewer columns; polars would fill up the shorter ones in silence."""
+        lines = body.count(b"\n") + 1
+        wanted = len(self.names) - 1
+        if body.count(self._separator.encode()) == lines * wanted and b'"' not in body:
+            return
+        quoted = b'"' in body
+        for i, line in enumerate(body.split(b"\n")):
+            text = line.decode("utf-8", "replace")
+            n = len(_fields(text, self._separator)) if quoted else text.count(self._separator) + 1
+            if n != wanted + 1:
+                raise InputError(
+                    f"{whose}: row {at + i:,} has {n} columns, wanted {wanted + 1} as in the first line: "
+                    f"{text[:60]!r}: mend or drop it"
+                )
+
+    def _fault(self, body: bytes, chosen: Chosen, whose: str, at: int) -> InputError:
+        """Say which value is no number."""
+        table = self._texts(body, chosen.wanted, whose)
+        for name in chosen.numbers:
+            text = table[name].str.strip_chars()
+            bad = text.is_not_null() & text.cast(pl.Float64, strict=False).is_null()
+            if bad.any():
+                row = int(bad.arg_max() or 0)
+                return InputError(
+                    f"{whose}: row {at + row:,}, column {name!r}: {str(text[row])[:40]!r} is no number: mend it, or "
+                    "leave the column out with reading.columns"
+                )
+        return InputError(f"{whose}: no table of numbers at row {at:,} or soon after")
+
+
+def _fields(line: str, separator: str) -> list[str]:
+    if '"' not in line:
+        return line.split(separator)
+    try:
+        return next(csv.reader([line], delimiter=separator), [])
+    except csv.Error:
+        return line.split(separator)
+
+
+def _is_header(fields: list[str]) -> bool:
+    numbered = fields[1:] if fields[:1] == [""] else fields
+    if len(numbered) > 1 and numbered == [str(i) for i in range(len(numbered))]:
+        return True
+    if any(looks_like_stamp(one) for one in fields):
+        return False
+    return any(one not in MISSING and not _is_number(one) for one in fields)
+
+
+def _names(fields: list[str], whose: str) -> tuple[str, ...]:
+    names = tuple(one or (f"column {i}" if i else "") for i, one in enumerate(fields))
+    twice = next((one for i, one in enumerate(names) if one in names[:i]), None)
+    if twice is not None:
+        raise InputError(f"{whose}: column {twice!r} stands twice in the first line: rename one")
+    return names
+
+
+def _places(fields: list[str], channels: tuple[str, ...] | None, whose: str) -> tuple[str, ...]:
+    """Name the columns of lines without a header."""
+    width = len(fields)
+    if channels is None or (are_unnamed(channels) and set(channels) <= set(unnamed(width))):
+        return unnamed(width)
+    if width == len(channels):
+        return channels
+    if width == len(channels) + 1:
+        at = next((i for i, one in enumerate(fields) if looks_like_stamp(one)), 0)
+        return (*channels[:at], "time", *channels[at:])
+    raise ShapeMismatchError(
+        f"{whose}: the first line has {width} columns and no names, wanted {len(channels)} channels, with or without a "
+        "stamp before them: begin with a line of names"
+    )
+
+
+def _kind(column: pl.Series) -> str:
+    known = column.drop_nulls().str.strip_chars()
+    if not len(known):
+        return EMPTY
+    if known.cast(pl.Float64, strict=False).null_count() == 0:
+        return NUMBER
+    return STAMP if looks_like_stamp(known[0]) else TEXT
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True

@@ -1,0 +1,1 @@
+"""Stamps of a series: read from columns, and laid on one line of time."""
