@@ -39,6 +39,9 @@ class MEMTOConfig:
     """Tau of both attentions and of the score; the paper's."""
     similarity: str = "cosine"
     """What attention measures: cosine, or dot as in the paper, which at tau .1 is all or nothing."""
+    centring: bool = True
+    """Whether the mean of all queries is taken off each; not in the paper. What they have in common, some .93 of them
+    as a cosine, would hide all differences between items."""
     writing: str = "competing"
     """Which queries an item takes up: competing, those it wins from the other items; paper, those most like it, which
     pulls all items to one place (equation 1)."""
@@ -94,6 +97,7 @@ class MEMTOConfig:
             n_heads=8,
             d_ff=512,
             similarity="dot",
+            centring=False,
             writing="paper",
             weighting="paper",
             lambda_usage=0.0,

@@ -13,6 +13,8 @@ from torch.nn import functional
 
 from jamais.models.memto.config import MEMTOConfig
 
+_SLOWEST = 0.01  # share of the newest batch in the centre, when many have been seen
+
 
 class Encoder(nn.Module):
     """Windows [n, L, channels] -> queries [n, L, latent_dim].
@@ -21,22 +23,39 @@ class Encoder(nn.Module):
     """
 
     positions: Tensor
+    centre: Tensor
+    """[C] that is taken off all queries: their mean in training, slowly renewed; 0 without `config.centring`."""
+    steps: Tensor
+    """How often it was renewed."""
 
     def __init__(self, config: MEMTOConfig) -> None:
         super().__init__()
+        self.centring = config.centring
         self.embedding = nn.Linear(config.n_features, config.latent_dim)
         self.register_buffer("positions", torch.empty(config.max_length, config.latent_dim))
         self.drop = nn.Dropout(config.dropout)
         self.layers = nn.ModuleList(EncoderLayer(config) for _ in range(config.n_layers))
         self.norm = nn.LayerNorm(config.latent_dim)
+        self.register_buffer("centre", torch.empty(config.latent_dim))
+        self.register_buffer("steps", torch.empty(()))
 
     def forward(self, x: Tensor) -> Tensor:
         """Encode windows no longer than `positions`; no point of one window is seen by another."""
         hidden = self.drop(self.embedding(x) + self.positions[: x.shape[1]])
         for layer in self.layers:
             hidden = layer(hidden)
-        queries: Tensor = self.norm(hidden)
-        return queries
+        # What all queries have in common says nothing, and would make all memory items look alike.
+        shift = self.norm.bias - self.centre
+        return functional.layer_norm(hidden, self.norm.normalized_shape, self.norm.weight, shift, self.norm.eps)
+
+    def recentre(self, queries: Tensor) -> Tensor:
+        """Move the centre towards the mean of queries [n, L, C] of a training batch; return by how much, [C]."""
+        with torch.no_grad():
+            rate = torch.clamp(1.0 / (self.steps + 1.0), min=_SLOWEST) if self.centring else 0.0
+            shift = queries.detach().mean(dim=(0, 1)) * rate
+            self.centre.add_(shift)
+            self.steps.add_(1.0)
+        return shift
 
     def initialise(self, generator: torch.Generator) -> None:
         """Draw all weights from `generator` and nothing else; fill the table of positions."""
@@ -46,6 +65,8 @@ class Encoder(nn.Module):
         rate = torch.exp(torch.arange(0, width, 2, dtype=torch.float64) * (-math.log(10_000.0) / width))
         waves = torch.stack([torch.sin(place * rate), torch.cos(place * rate)], dim=2)
         self.positions.copy_(waves.flatten(1))
+        self.centre.zero_()
+        self.steps.zero_()
 
 
 class EncoderLayer(nn.Module):

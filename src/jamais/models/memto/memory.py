@@ -118,8 +118,9 @@ class GatedMemory(nn.Module):
         if not self.cosine:
             return functional.linear(queries, items / self.temperature)
         directions = functional.normalize(items, dim=-1) / self.temperature
-        lengths: Tensor = queries.norm(dim=-1, keepdim=True).clamp_min(1e-6)  # type: ignore[no-untyped-call]
-        return functional.linear(queries, directions) / lengths
+        lengths: Tensor = queries.norm(dim=-1, keepdim=True).clamp_min(1e-6)
+        likeness: Tensor = functional.linear(queries, directions) / lengths
+        return likeness
 
 
 def _evenness(shares: Tensor) -> float:

@@ -123,7 +123,7 @@ class MEMTO(nn.Module):
         """
         queries = self.encoder(self._checked(x))
         items = self.memory.updated(queries)
-        self.memory.store(items)
+        self.memory.store(items - self.encoder.recentre(queries))  # items move with the origin of the queries
         attention = self.memory.attend(queries, items)
         return self.decoder(queries, attention, items), queries, attention
 
