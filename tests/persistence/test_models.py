@@ -116,6 +116,15 @@ def memto() -> Any:
     return made.fit([ROWS.reshape(4, 10, 5)])
 
 
+def patch_encoder() -> Any:
+    from jamais.learning import train_patches
+    from jamais.models import PatchEncoder
+
+    made = PatchEncoder(5, past=16, width=4, hidden=6, seed=3)
+    train_patches(made, ROWS, steps=2)
+    return made
+
+
 def cluster_memory() -> Any:
     made = ClusterMemory(exemplars=10, seed=3)
     made.begin(ROWS[:30], np.arange(30) % 2)
@@ -147,6 +156,7 @@ THINGS: dict[str, Callable[[], Any]] = {
     "lof": lambda: taught(LOF(5)),
     "logs": watcher,
     "memto": memto,
+    "patch-encoder": patch_encoder,
     "reconstruction": lambda: taught(Reconstruction()),
     "reservoir-memory": lambda: filled(ReservoirMemory(20)),
     "ring-memory": lambda: filled(RingMemory(20)),

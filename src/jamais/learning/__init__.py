@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from jamais.learning.contrastive import train_patches
     from jamais.learning.dec import compute_fisher, elastic_loss, online_update
     from jamais.learning.memto import initialize_memory_with_kmeans, phase1_initial_training, phase2_full_training
 
@@ -15,6 +16,7 @@ __all__ = [
     "online_update",
     "phase1_initial_training",
     "phase2_full_training",
+    "train_patches",
 ]
 
 _PLACES = {
@@ -24,6 +26,7 @@ _PLACES = {
     "online_update": "jamais.learning.dec",
     "phase1_initial_training": "jamais.learning.memto",
     "phase2_full_training": "jamais.learning.memto",
+    "train_patches": "jamais.learning.contrastive",
 }
 
 

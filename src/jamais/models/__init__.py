@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     from jamais.models.dec import DEC, Autoencoder, ClusteringLayer, DynamicClusteringLayer, load_dec_model
     from jamais.models.llm import LLM, Vocab
     from jamais.models.memto import MEMTO, MEMTOLoss
+    from jamais.models.patches import PatchEncoder
     from jamais.models.tinylogbert.hf import TinyLogBERT, TinyLogBERTConfig
 
 __all__ = [
@@ -18,6 +19,7 @@ __all__ = [
     "ClusteringLayer",
     "DynamicClusteringLayer",
     "MEMTOLoss",
+    "PatchEncoder",
     "TinyLogBERT",
     "TinyLogBERTConfig",
     "Vocab",
@@ -32,6 +34,7 @@ _PLACES = {
     "LLM": "jamais.models.llm",
     "MEMTO": "jamais.models.memto",
     "MEMTOLoss": "jamais.models.memto",
+    "PatchEncoder": "jamais.models.patches",
     "TinyLogBERT": "jamais.models.tinylogbert.hf",
     "TinyLogBERTConfig": "jamais.models.tinylogbert.hf",
     "Vocab": "jamais.models.llm",
