@@ -13,7 +13,7 @@ from jamais.settings import microseconds
 from jamais.sources.inputs import LINE_BYTES
 from jamais.sources.series.block import Piece, SeriesBlock, joined
 from jamais.sources.series.intake import Intake
-from jamais.sources.series.opened.tables import pandas_frame, records_frame
+from jamais.sources.series.opened.tables import pandas_frame
 from jamais.sources.series.settings import SeriesReading
 from jamais.sources.series.stamps.grid import Grid
 from jamais.sources.series.stamps.line import TimeLine
@@ -68,7 +68,7 @@ class SeriesAssembler:
         if isinstance(first, str | bytes):
             return self.push_chunk(b"".join(map(_ended, given)))
         if isinstance(first, Mapping):
-            return self._laid(self._intake.table(records_frame(given)))
+            return self._laid(self._intake.records(given))
         one_row = np.ndim(first) == 0 and (self._width > 1 or len(given) == 1)
         return self._laid(self._intake.array([given] if one_row else given))
 
@@ -76,11 +76,11 @@ class SeriesAssembler:
         """Take bytes of lines that may end in the middle of one; its beginning is kept."""
         data = self._pending + bytes(data)
         end = data.rfind(b"\n")
+        if len(data) - end > LINE_BYTES:
+            raise InputError(f"a line of more than {LINE_BYTES:,} bytes is no row of a table: drop it")
+        block = self._laid(self._intake.lines(data[:end])) if end >= 0 else SeriesBlock.none(self._width)
         self._pending = data[end + 1 :]
-        if len(self._pending) > LINE_BYTES:
-            self._pending = b""
-            raise InputError(f"a line of more than {LINE_BYTES:,} bytes is no row of a table: it was dropped")
-        return self._laid(self._intake.lines(data[:end])) if end >= 0 else SeriesBlock.none(self._width)
+        return block
 
     def flush(self) -> SeriesBlock:
         """Give all that is held back: a last line without its end, an open stamp, an open cell."""

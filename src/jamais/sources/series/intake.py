@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from codecs import BOM_UTF8
 from collections import Counter
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,11 +14,17 @@ from numpy.typing import NDArray
 from jamais.errors import InputError, ShapeMismatchError
 from jamais.sources.series.block import Piece, no_piece
 from jamais.sources.series.choosing import EMPTY, NUMBER, OTHER, STAMP, TEXT, Chosen, choose, listed, unnamed
+from jamais.sources.series.few import MOST, few_lines, few_records
 from jamais.sources.series.opened.delimited import Delimited
+from jamais.sources.series.opened.tables import records_frame
 from jamais.sources.series.pivot import Pivot
 from jamais.sources.series.settings import SeriesReading
 from jamais.sources.series.stamps.columns import StampColumn, looks_like_stamp
 from jamais.types import NO_TIME, Floats, Ints
+
+_LOOK_ROWS = 1_000
+_MOST_NAMES = 100_000
+_UNSTAMPED = "rows without a stamp"
 
 
 class Intake:
@@ -34,6 +42,8 @@ class Intake:
         self._at = 0
         self._delimited: Delimited | None = None
         self._chosen: Chosen | None = None
+        self._kinds: dict[str, str] = {}
+        self._tables: tuple[tuple[str, ...], Chosen] | None = None
         self._stamps = StampColumn(options.timezone, options.time_format)
         self._pivot: Pivot | None = None
 
@@ -46,34 +56,54 @@ class Intake:
         """Begin another file: its columns may stand in another order."""
         self._whose, self._at = whose, 0
         self._delimited = self._chosen = None
+        self._tables = None
         self._stamps.form = None
 
     def lines(self, body: bytes) -> Piece:
-        """Take whole lines, the last without its line feed."""
-        if self._delimited is None:
-            body = body.lstrip(b"\r\n")
-            if not body.strip():
-                return self._nothing()
-            first = body.split(b"\n", 1)[0]
-            self._delimited = Delimited.of(first, self.channels, self._whose)
-        body = self._delimited.clean(body)
-        if not body.strip():
+        """Take whole lines, the last without its line feed. Where it raises, nothing was taken."""
+        body = body.removeprefix(BOM_UTF8).lstrip(b"\r\n") if self._delimited is None else body
+        delimited = self._delimited_of(body)
+        if delimited is None:
             return self._nothing()
-        if self._chosen is None:
-            fitted = self.channels is not None
-            self._choose(self._delimited.kinds(body, self._whose, 1 if fitted else 1_000))
-        assert self._chosen is not None
-        return self._taken(self._delimited.frame(body, self._chosen, self._whose, self._at), self._chosen)
+        body = delimited.clean(body)
+        if not body.strip():
+            self._delimited = delimited
+            return self._nothing()
+        chosen, kinds = self._chosen, self._kinds
+        if chosen is None:
+            kinds = delimited.kinds(body, self._whose, 1 if self.channels is not None else _LOOK_ROWS)
+            chosen = self._choose(kinds)
+        piece = self._few_lines(body, delimited, chosen)
+        if piece is None:
+            piece = self._taken(delimited.frame(body, chosen, self._whose, self._at), chosen)
+        self._delimited, self._chosen, self._kinds = delimited, chosen, kinds
+        self._settle(chosen)
+        return piece
 
     def table(self, frame: pl.DataFrame) -> Piece:
         """Take rows of a table."""
         if not len(frame):
             return self._nothing()
-        if self._chosen is None or any(one not in frame.columns for one in self._chosen.wanted):
-            look = frame.head(1) if self.channels is not None else frame.head(1_000)
-            self._choose({name: _kind(look[name]) for name in frame.columns})
-        assert self._chosen is not None
-        return self._taken(frame, self._chosen)
+        names = tuple(frame.columns)
+        if self._tables is None or self._tables[0] != names:
+            look = frame.head(1 if self.channels is not None else _LOOK_ROWS)
+            self._tables = names, self._choose({name: _kind(look[name]) for name in names})
+        chosen = self._tables[1]
+        piece = self._taken(frame, chosen)
+        self._settle(chosen)
+        return piece
+
+    def records(self, records: Sequence[Mapping[str, Any]]) -> Piece:
+        """Take mappings {channel: value, "time": …}."""
+        if len(records) <= MOST and self._tables is not None and self.channels is not None:
+            names = tuple(dict.fromkeys(name for one in records for name in one))
+            chosen = self._tables[1]
+            if names == self._tables[0] and not chosen.is_long:
+                read = few_records(records, chosen)
+                piece = None if read is None else self._few(*read, stamped=chosen.time is not None)
+                if piece is not None:
+                    return piece
+        return self.table(records_frame(records))
 
     def array(self, values: Any, times: Ints | None = None, names: tuple[str, ...] | None = None) -> Piece:
         """Take values [n, channels], or [n] of a single one, with stamps in microseconds or without."""
@@ -81,7 +111,9 @@ class Intake:
         if self.channels is None:
             self.channels = names or unnamed(rows.shape[1])
         elif names is not None and set(names) & set(self.channels):
-            rows = _by_name(rows, names, self.channels)
+            rows = self._by_name(rows, names, self.channels)
+        if self._options.resample is not None and times is None:
+            raise InputError(f"{self._whose} has no stamps, so it cannot be resampled: give a table with a time column")
         if rows.shape[1] != len(self.channels):
             raise ShapeMismatchError(
                 f"{self._whose}: rows have {rows.shape[1]} values, wanted the {len(self.channels)} channels that were "
@@ -117,8 +149,10 @@ class Intake:
     def load_state_dict(self, tree: dict[str, Any]) -> None:
         self._at = int(tree["at"])
         self._delimited = Delimited.from_state(tree["text"]) if tree["text"] is not None else None
+        self._tables = None
         if tree["kinds"] is not None:
-            self._choose(dict(tree["kinds"]))
+            self._kinds = dict(tree["kinds"])
+            self._chosen = self._choose(self._kinds)
         self._stamps.load_state_dict(tree["stamps"])
         if tree["pivot"] is not None:
             self._pivot = Pivot(self.channels or ())
@@ -126,37 +160,77 @@ class Intake:
         self.said = [str(one) for one in tree["said"]]
         self.counts = Counter({str(name): int(n) for name, n in tree["counts"].items()})
 
-    def _choose(self, kinds: dict[str, str]) -> None:
-        self._kinds = kinds
-        self._chosen = choose(kinds, self._options, self.channels, self._whose)
-        for sentence in self._chosen.said:
+    def _delimited_of(self, body: bytes) -> Delimited | None:
+        if self._delimited is not None or not body.strip():
+            return self._delimited
+        return Delimited.of(body.split(b"\n", 1)[0], self.channels, self._whose)
+
+    def _choose(self, kinds: dict[str, str]) -> Chosen:
+        chosen = choose(kinds, self._options, self.channels, self._whose)
+        if self._options.resample is not None and chosen.time is None:
+            raise InputError(f"{self._whose} has no stamps, so it cannot be resampled: name them with time_column")
+        return chosen
+
+    def _settle(self, chosen: Chosen) -> None:
+        """Keep what was chosen, now that some of it could be read."""
+        for sentence in chosen.said:
             self.say(sentence)
-        if self.channels is None and (not self._chosen.is_long or self._chosen.channels):
-            self.channels = self._chosen.channels
+        if self.channels is None and not chosen.is_long:
+            self.channels = chosen.channels
+
+    def _few_lines(self, body: bytes, delimited: Delimited, chosen: Chosen) -> Piece | None:
+        if body.count(b"\n") >= MOST or self.channels is None or chosen.is_long:
+            return None
+        read = few_lines(body, delimited.names, delimited.separator, chosen)
+        return None if read is None else self._few(*read, stamped=chosen.time is not None)
+
+    def _few(self, stamps: list[str], values: Floats, stamped: bool) -> Piece | None:
+        times = self._stamps.few(stamps)
+        if times is None:
+            return None
+        return self._rows(times, values, stamped)
 
     def _taken(self, frame: pl.DataFrame, chosen: Chosen) -> Piece:
-        n = len(frame)
-        times = np.full(n, NO_TIME, np.int64)
+        times = np.full(len(frame), NO_TIME, np.int64)
         if chosen.time is not None:
             times = self._stamps.read(frame[chosen.time], self._whose, self._at)
-            self.counts["rows without a stamp"] += int((times == NO_TIME).sum())
         if chosen.name is not None and chosen.value is not None:
-            return self._pivoted(times, frame[chosen.name], _floats(frame[chosen.value], self._whose, self._at))
-        values = np.full((n, len(chosen.columns)), np.nan)
-        for i, column in enumerate(chosen.columns):
-            if column is not None:
-                values[:, i] = _floats(frame[column], self._whose, self._at)
-        self._at += n
+            values = _floats(frame[chosen.value], self._whose, self._at)
+            return self._pivoted(times, frame[chosen.name], values, chosen)
+        columns = [(i, one) for i, one in enumerate(chosen.columns) if one is not None]
+        values = np.full((len(frame), len(chosen.columns)), np.nan)
+        if all(frame.schema[one] == pl.Float64 for _, one in columns):
+            values[:, [i for i, _ in columns]] = frame.select([one for _, one in columns]).to_numpy()
+        else:
+            for i, one in columns:
+                values[:, i] = _floats(frame[one], self._whose, self._at)
+        return self._rows(times, values, chosen.time is not None)
+
+    def _rows(self, times: Ints, values: Floats, stamped: bool) -> Piece:
+        if stamped:
+            self.counts[_UNSTAMPED] += int((times == NO_TIME).sum())
+        self._at += len(times)
         return Piece(times, self._finite(values))
 
-    def _pivoted(self, times: Ints, names: pl.Series, values: Floats) -> Piece:
+    def _pivoted(self, times: Ints, names: pl.Series, values: Floats, chosen: Chosen) -> Piece:
         self._at += len(times)
+        self.counts[_UNSTAMPED] += int((times == NO_TIME).sum())
         texts = names.cast(pl.String)
         if self.channels is None:
-            self.channels = tuple(texts.drop_nulls().unique(maintain_order=True).to_list())
+            self.channels = chosen.channels or names_of(texts, self._whose)
         if self._pivot is None:
             self._pivot = Pivot(self.channels)
         return self._pivot.put(times, texts, self._finite(values), self.counts)
+
+    def _by_name(self, rows: Floats, names: tuple[str, ...], channels: tuple[str, ...]) -> Floats:
+        """Put columns that have names in the order of the channels."""
+        chosen = choose(dict.fromkeys(names, NUMBER), SeriesReading(time_column=""), channels, self._whose)
+        self._settle(chosen)
+        out = np.full((len(rows), len(channels)), np.nan)
+        for i, column in enumerate(chosen.columns):
+            if column is not None:
+                out[:, i] = rows[:, names.index(column)]
+        return out
 
     def _finite(self, values: Floats) -> Floats:
         infinite = np.isinf(values)
@@ -234,12 +308,11 @@ def _without_none(given: NDArray[Any], whose: str, at: int) -> Floats:
         raise InputError(f"{whose}: a number at row {at:,} or after is beyond 1e308") from wrong
 
 
-def _by_name(rows: Floats, names: tuple[str, ...], channels: tuple[str, ...]) -> Floats:
-    if len(names) != rows.shape[1]:
-        raise ShapeMismatchError(f"{len(names)} names for {rows.shape[1]} columns: give one for each")
-    place = {name: i for i, name in enumerate(names)}
-    out = np.full((len(rows), len(channels)), np.nan)
-    for i, channel in enumerate(channels):
-        if channel in place:
-            out[:, i] = rows[:, place[channel]]
-    return out
+def names_of(texts: pl.Series, whose: str) -> tuple[str, ...]:
+    """Give the names of a long layout in the order of their first appearance."""
+    names = tuple(texts.drop_nulls().unique(maintain_order=True).to_list())
+    if len(names) > _MOST_NAMES:
+        raise InputError(
+            f"{whose}: column {texts.name!r} has {len(names):,} names of channels: set reading.name_column"
+        )
+    return names

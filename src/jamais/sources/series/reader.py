@@ -75,7 +75,7 @@ class SeriesReader:
     @property
     def said(self) -> list[str]:
         """Sentences worth telling the user once."""
-        return [*self._intake.said, *self._told, *(f"{n:,} {name}" for name, n in self.counts.items())]
+        return [*self._intake.said, *self._told, *(f"{name}: {n:,}" for name, n in self.counts.items())]
 
     def __iter__(self) -> Iterator[SeriesBlock]:
         held: list[SeriesBlock] = []

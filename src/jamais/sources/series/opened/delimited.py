@@ -21,7 +21,7 @@ class Delimited:
     """Lines of columns: their names, what parts them, and how they are read as numbers."""
 
     def __init__(self, names: tuple[str, ...], separator: str, header: bytes) -> None:
-        self.names, self._separator, self._header = names, separator, header
+        self.names, self.separator, self._header = names, separator, header
 
     @classmethod
     def of(cls, first: bytes, channels: tuple[str, ...] | None, whose: str) -> Delimited:
@@ -36,7 +36,7 @@ class Delimited:
         return cls(_places(fields, channels, whose), separator, b"")
 
     def state_dict(self) -> dict[str, Any]:
-        return {"names": list(self.names), "separator": self._separator, "header": self._header.decode("latin-1")}
+        return {"names": list(self.names), "separator": self.separator, "header": self._header.decode("latin-1")}
 
     @classmethod
     def from_state(cls, tree: dict[str, Any]) -> Delimited:
@@ -50,7 +50,7 @@ class Delimited:
             lines = (line for line in body.split(b"\n") if line.strip())
             body = b"\n".join(line for line in lines if not self._header or line.strip(b"\r") != self._header)
         # a comma between semicolons is the comma of a number
-        return body.replace(b",", b".") if self._separator == ";" else body
+        return body.replace(b",", b".") if self.separator == ";" else body
 
     def kinds(self, body: bytes, whose: str, rows: int = _LOOK_ROWS) -> dict[str, str]:
         """Say what the columns hold, by the first rows of a body that was cleaned."""
@@ -64,8 +64,8 @@ class Delimited:
         numbers = set(chosen.numbers)
         try:
             return self._read(body, chosen.wanted, numbers)
-        except (pl.exceptions.PolarsError, ValueError) as wrong:
-            raise self._fault(body, chosen, whose, at) from wrong
+        except (pl.exceptions.PolarsError, ValueError):
+            return self._texts(body, chosen.wanted, whose)  # blanks about a number; what is none is refused by its name
 
     def _read(self, body: bytes, wanted: list[str], numbers: set[str]) -> pl.DataFrame:
         kinds = {name: pl.Float64 if name in numbers else pl.String for name in self.names}
@@ -74,7 +74,7 @@ class Delimited:
             has_header=False,
             schema=kinds,
             columns=sorted(self.names.index(name) for name in wanted),
-            separator=self._separator,
+            separator=self.separator,
             null_values=MISSING,
         )
         return table.select(wanted)
@@ -91,31 +91,17 @@ class Delimited:
         """Refuse lines of more or fewer columns; polars would fill up the shorter ones in silence."""
         lines = body.count(b"\n") + 1
         wanted = len(self.names) - 1
-        if body.count(self._separator.encode()) == lines * wanted and b'"' not in body:
+        if body.count(self.separator.encode()) == lines * wanted and (wanted or b'"' not in body):
             return
         quoted = b'"' in body
         for i, line in enumerate(body.split(b"\n")):
             text = line.decode("utf-8", "replace")
-            n = len(_fields(text, self._separator)) if quoted else text.count(self._separator) + 1
+            n = len(_fields(text, self.separator)) if quoted else text.count(self.separator) + 1
             if n != wanted + 1:
                 raise InputError(
                     f"{whose}: row {at + i:,} has {n} columns, wanted {wanted + 1} as in the first line: "
                     f"{text[:60]!r}: mend or drop it"
                 )
-
-    def _fault(self, body: bytes, chosen: Chosen, whose: str, at: int) -> InputError:
-        """Say which value is no number."""
-        table = self._texts(body, chosen.wanted, whose)
-        for name in chosen.numbers:
-            text = table[name].str.strip_chars()
-            bad = text.is_not_null() & text.cast(pl.Float64, strict=False).is_null()
-            if bad.any():
-                row = int(bad.arg_max() or 0)
-                return InputError(
-                    f"{whose}: row {at + row:,}, column {name!r}: {str(text[row])[:40]!r} is no number: mend it, or "
-                    "leave the column out with reading.columns"
-                )
-        return InputError(f"{whose}: no table of numbers at row {at:,} or soon after")
 
 
 def _fields(line: str, separator: str) -> list[str]:

@@ -8,6 +8,7 @@ import numpy as np
 import polars as pl
 
 from jamais.errors import InputError
+from jamais.sources.series.stamps.few import few_moments
 from jamais.sources.series.stamps.forms import AMBIGUOUS, FORMS, in_form, is_stamp, zoned
 from jamais.sources.times.clock import LOCAL, Clock
 from jamais.types import NO_TIME, Bools, Floats, Ints
@@ -42,6 +43,15 @@ class StampColumn:
             return self._texts(column.cast(pl.String), whose, at)
         raise InputError(f"{whose}: column {column.name!r} of {kind} holds no stamps: set reading.time_column")
 
+    def few(self, stamps: list[str]) -> Ints | None:
+        """Read a few stamps ("" for none) in the form that is settled; None where that takes a whole look."""
+        if not any(stamps):
+            return np.full(len(stamps), NO_TIME, np.int64)
+        if self.form is None or self._time_format is not None:
+            return None
+        read = few_moments(stamps, self.form, _FACTORS.get(self.form))
+        return None if read is None else self._in_utc(np.array(read[0], np.int64), np.array(read[1]))
+
     def state_dict(self) -> dict[str, Any]:
         return {"form": self.form, "clock": self._clock.state_dict()}
 
@@ -57,50 +67,34 @@ class StampColumn:
         return micros if aware else self._from_wall(micros)
 
     def _epochs(self, column: pl.Series) -> Ints:
-        """Read numbers since 1970; whole ones exactly, others to the microsecond."""
         if self.form not in _FACTORS:
             first = column.drop_nulls()
             self.form = _unit_of(abs(float(first[0]))) if len(first) else "s"
-        factor = _FACTORS[self.form]
-        if column.dtype.is_integer():
-            whole = column.cast(pl.Int64, strict=False)
-            known = whole.is_not_null().to_numpy()
-            numbers = whole.fill_null(0).to_numpy()
-            fits = np.abs(numbers.astype(np.float64)) * factor <= _LARGEST
-            exact = np.where(fits, numbers, 0)
-            scaled = exact // 1_000 if self.form == "ns" else exact * int(factor)
-            return np.where(known & fits, scaled, NO_TIME)
-        values = column.cast(pl.Float64).fill_null(np.nan).to_numpy()
-        with np.errstate(invalid="ignore", over="ignore"):
-            return _rounded(values * factor)
+        return _scaled(column, self.form)
 
     def _texts(self, column: pl.Series, whose: str, at: int) -> Ints:
         written = column.str.strip_chars()
         empty = (written.is_null() | (written == "")).to_numpy()
+        form = self.form
         if self._time_format is not None:
             micros, is_utc = zoned(written, self._time_format)
         else:
-            if self.form is None:
-                self.form = _form_of(written.filter(pl.Series(~empty)), whose, column.name)
-                if self.form is None:
-                    return np.full(len(column), NO_TIME, np.int64)
-            if self.form in _FACTORS:
-                return self._numbers_as_text(written, empty, whose, at)
-            micros, is_utc = in_form(written, self.form)
-        _refuse(column, ~empty & (micros == NO_TIME), whose, at, self.form)
+            form = form or _form_of(written.filter(pl.Series(~empty)), whose, column.name)
+            if form is None:
+                return np.full(len(column), NO_TIME, np.int64)
+            if form in _FACTORS:
+                micros, is_utc = _numbers(written, form), np.ones(len(column), np.bool_)
+            else:
+                micros, is_utc = in_form(written, form)
+        _refuse(column, ~empty & (micros == NO_TIME), whose, at, form)
+        self.form = form
+        return self._in_utc(micros, is_utc)
+
+    def _in_utc(self, micros: Ints, is_utc: Bools) -> Ints:
         local = ~is_utc & (micros != NO_TIME)
         if self._utc or not local.any():
             return micros
         return np.where(local, self._from_wall(np.where(local, micros, NO_TIME)), micros)
-
-    def _numbers_as_text(self, written: pl.Series, empty: Bools, whose: str, at: int) -> Ints:
-        whole = written.cast(pl.Int64, strict=False)
-        micros = self._epochs(whole)
-        left = micros == NO_TIME
-        if (left & ~empty).any():
-            micros = np.where(left, self._epochs(written.cast(pl.Float64, strict=False)), micros)
-        _refuse(written, ~empty & (micros == NO_TIME), whose, at, self.form)
-        return micros
 
     def _from_wall(self, micros: Ints) -> Ints:
         """Turn what the clock on the wall shows into UTC; NO_TIME stays."""
@@ -120,6 +114,29 @@ class StampColumn:
 def looks_like_stamp(text: str | None) -> bool:
     """Say whether a text is a date, or a date and a time (a mere number is none)."""
     return text is not None and is_stamp(text.strip())
+
+
+def _numbers(written: pl.Series, unit: str) -> Ints:
+    """Read numbers that are written as text."""
+    micros = _scaled(written.cast(pl.Int64, strict=False), unit)
+    left = micros == NO_TIME
+    return np.where(left, _scaled(written.cast(pl.Float64, strict=False), unit), micros) if left.any() else micros
+
+
+def _scaled(column: pl.Series, unit: str) -> Ints:
+    """Read numbers since 1970; whole ones exactly, others to the microsecond."""
+    factor = _FACTORS[unit]
+    if column.dtype.is_integer():
+        whole = column.cast(pl.Int64, strict=False)
+        known = whole.is_not_null().to_numpy()
+        numbers = whole.fill_null(0).to_numpy()
+        fits = np.abs(numbers.astype(np.float64)) * factor <= _LARGEST
+        exact = np.where(fits, numbers, 0)
+        scaled = exact // 1_000 if unit == "ns" else exact * int(factor)
+        return np.where(known & fits, scaled, NO_TIME)
+    values = column.cast(pl.Float64).fill_null(np.nan).to_numpy()
+    with np.errstate(invalid="ignore", over="ignore"):
+        return _rounded(values * factor)
 
 
 def _unit_of(number: float) -> str:
