@@ -24,17 +24,28 @@ def command(folder: str, data: tuple[str, ...], labels: str, as_json: bool) -> N
     end in time (UTC). With times, every row outside of all stretches counts as normal, and the delay from the
     start of each abnormal stretch to its first alarm is told. Rows without a label are left out.
 
+    For a series, start and end may be row numbers, too, or the file is one 0 or 1 for each row; rows without a label
+    count as normal. Its figures stand beside those of random scores and of the squared norm.
+
     \b
     Example:
       jamais evaluate watchers/app incident.log --labels faults.csv     # start,end,label
     """
     from jamais.cli.labels import Labels
-    from jamais.cli.verdicts import figures
+    from jamais.cli.verdicts import figures, series_figures
     from jamais.cli.verdicts.one_pass import Pass
 
-    watcher, truth = kept.load(folder), Labels.read(labels)
+    watcher, rows = kept.load(folder), given.data(data)
+    series = watcher.kind == "series"
+    truth = series_figures.labels_of(labels) if series else Labels.read(labels)
     with ProgressBar() as progress:
-        verdicts = Pass(watcher, given.data(data), progress)
-        measured = figures.measured(verdicts, truth, watcher.alarm_rate)
+        verdicts = Pass(watcher, rows, progress)
+        if series:
+            measured = series_figures.measured(
+                verdicts, truth, watcher.alarm_rate, series_figures.rows_again(watcher, rows)
+            )
+        else:
+            measured = figures.measured(verdicts, truth, watcher.alarm_rate)
     verdicts.say_oddities()
-    click.echo(json.dumps(measured) if as_json else figures.table(measured))
+    write = series_figures.table if series else figures.table
+    click.echo(json.dumps(measured) if as_json else write(measured))

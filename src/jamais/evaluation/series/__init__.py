@@ -6,7 +6,7 @@ from jamais.evaluation.series.alarms import AlarmLoad, Delays, EventQuality, ala
 from jamais.evaluation.series.baselines import squared_norm
 from jamais.evaluation.series.blame import HitRate, hit_rate
 from jamais.evaluation.series.period import find_period
-from jamais.evaluation.series.report import SeriesFigures, SeriesReport, report
+from jamais.evaluation.series.report import SeriesFigures, SeriesReport, report, table
 from jamais.evaluation.series.segments import segments
 from jamais.evaluation.series.volumes import Volumes, vus, vus_pr, vus_roc
 
@@ -32,6 +32,7 @@ __all__ = [
     "report",
     "segments",
     "squared_norm",
+    "table",
     "vus",
     "vus_pr",
     "vus_roc",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
@@ -67,26 +68,7 @@ class SeriesReport:
     """Of the score, by segment."""
 
     def __str__(self) -> str:
-        columns = [self.score, self.uniform_random, *([self.squared_norm] if self.squared_norm else [])]
-        names = ["score", "uniform random", *(["squared norm"] if self.squared_norm else [])]
-        what = f"{self.rows:,} rows, {self.abnormal:,} abnormal in {self.segments:,} segments"
-        how = f"VUS with window {self.window} and {self.thresholds} thresholds"
-        lines = [
-            f"{what} (base rate {self.abnormal / self.rows:.4g}); {how}",
-            _line("", names),
-            *(_line(name, [_number(getattr(column, field)) for column in columns]) for name, field in _RANKED),
-            f"alarms on {self.score.alarmed_rows:,.0f} rows in every column",
-            *(_line(name, [_number(getattr(column, field)) for column in columns]) for name, field in _ALARMED),
-            _line("segments found", [f"{column.segments_found:.3g} of {self.segments:,}" for column in columns]),
-            _line("median delay", [_delay(column) for column in columns]),
-            _line("alarms", [f"{column.alarms:,.0f}" for column in columns]),
-        ]
-        if not math.isnan(self.score.alarms_per_day):
-            lines.append(_line("alarms per day", [f"{column.alarms_per_day:.3g}" for column in columns]))
-        lines.append(
-            _line("PA-F1", [_number(column.pa_f1) for column in columns]) + "   no evidence: chance has it, too"
-        )
-        return "\n".join(lines)
+        return table(self.figures())
 
     def figures(self) -> dict[str, Any]:
         """Give all as JSON values; None for what is unknown."""
@@ -152,6 +134,31 @@ def report(
         squared_norm=None if norm is None else measure.of(norm, highest(norm, n_alarms)),
         delays=delays(truth, raised, times),
     )
+
+
+def table(figures: Mapping[str, Any]) -> str:
+    """Write what `SeriesReport.figures()` gives for people."""
+    named = {"score": "score", "uniform_random": "uniform random", "squared_norm": "squared norm"}
+    columns = [figures[name] for name in named if figures[name]]
+    many, alarmed = f"{figures['segments']:,}", columns[0]["alarmed_rows"]
+    what = f"{figures['rows']:,} rows, {figures['abnormal']:,} abnormal in {many} segments"
+    how = f"VUS with window {figures['vus_window']} and {figures['vus_thresholds']} thresholds"
+    lines = [
+        f"{what} (base rate {figures['base_rate']:.4g}); {how}",
+        _line("", [told for name, told in named.items() if figures[name]]),
+        *(_line(name, [_number(column[field]) for column in columns]) for name, field in _RANKED),
+        f"alarms on {alarmed:,.0f} rows in every column",
+        *(_line(name, [_number(column[field]) for column in columns]) for name, field in _ALARMED),
+        _line("segments found", [f"{column['segments_found']:.3g} of {many}" for column in columns]),
+        _line("median delay", [_delay(column) for column in columns]),
+        _line("alarms", [f"{column['alarms']:,.0f}" for column in columns]),
+    ]
+    if columns[0]["alarms_per_day"] is not None:
+        lines.append(_line("alarms per day", [f"{column['alarms_per_day']:.3g}" for column in columns]))
+    lines.append(
+        _line("PA-F1", [_number(column["pa_f1"]) for column in columns]) + "   no evidence: chance has it, too"
+    )
+    return "\n".join(lines)
 
 
 class _Measure:
@@ -227,15 +234,15 @@ def _line(name: str, cells: list[str]) -> str:
     return f"{name:<19}" + "".join(f"{cell:>21}" for cell in cells)
 
 
-def _number(value: float) -> str:
-    return "-" if math.isnan(value) else f"{value:.3f}"
+def _number(value: float | None) -> str:
+    return "-" if value is None else f"{value:.3f}"
 
 
-def _delay(column: SeriesFigures) -> str:
-    if math.isnan(column.median_delay_rows):
+def _delay(column: Mapping[str, float | None]) -> str:
+    rows, seconds = column["median_delay_rows"], column["median_delay_seconds"]
+    if rows is None:
         return "-"
-    seconds = column.median_delay_seconds
-    return f"{column.median_delay_rows:.3g} rows" + ("" if math.isnan(seconds) else f", {seconds:,.0f} s")
+    return f"{rows:.3g} rows" + ("" if seconds is None else f", {seconds:,.0f} s")
 
 
 def _known(figures: SeriesFigures) -> dict[str, float | None]:
