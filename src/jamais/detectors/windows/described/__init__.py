@@ -1,0 +1,1 @@
+"""In which ways is a window described?"""

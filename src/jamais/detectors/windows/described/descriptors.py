@@ -1,0 +1,140 @@
+"""Which numbers describe the window that ends at a row?
+
+Each descriptor gives whole numbers, steps of the grid, NaN where nothing is known. They stand in the order [feature,
+channel], so that what is far can be put down to channels.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import numpy as np
+
+from jamais.detectors.windows.described.grid import STEPS, on_grid
+from jamais.detectors.windows.described.trailing import Trailing
+from jamais.types import Floats
+
+PARTS = 16
+"""Means that tell the course of a window."""
+
+
+class Descriptor(Protocol):
+    """Describes windows of `w` rows."""
+
+    name: str
+    w: int
+    group: str
+    """Descriptions of one group share one vote."""
+
+    def of(self, trailing: Trailing) -> Floats:
+        """Describe the windows that end at each row: [n, features * C], or [n, width] of channels as one."""
+        ...
+
+
+class Statistics:
+    """Mean, standard deviation, range, maximum and minimum of every channel; of one row, the row itself."""
+
+    group = "statistics"
+
+    def __init__(self, w: int) -> None:
+        self.w, self.name = w, f"statistics {w}"
+
+    def of(self, trailing: Trailing) -> Floats:
+        if self.w == 1:
+            return trailing.steps
+        mean, spread, high, low = _moments(trailing, self.w)
+        return np.concatenate([np.rint(mean), spread, high - low, high, low], axis=1)
+
+
+class Deviations:
+    """Standard deviation and range of every channel, and how far it went above and below its mean.
+
+    A level that drifts changes nothing, which is why it is asked beside the statistics.
+    """
+
+    group = "deviations"
+
+    def __init__(self, w: int) -> None:
+        self.w, self.name = w, f"deviations {w}"
+
+    def of(self, trailing: Trailing) -> Floats:
+        mean, spread, high, low = _moments(trailing, self.w)
+        return np.concatenate([spread, high - low, np.rint(high - mean), np.rint(low - mean)], axis=1)
+
+
+class Shape:
+    """The course of every channel about its own mean, by its standard deviation plus one spread of the channel.
+
+    16 means over equal parts, less that of the window: piecewise aggregate approximation (Keogh et al., 2001).
+    """
+
+    group = "shapes"
+
+    def __init__(self, w: int) -> None:
+        self.w, self.name = w, f"shape {w}"
+
+    def of(self, trailing: Trailing) -> Floats:
+        course = _course(trailing, self.w)
+        return _standardised(course, axis=1, least=1.0).reshape(len(course), -1)
+
+
+class Pattern:
+    """The course of all channels together, less its mean and by its standard deviation: what it looks like, not how
+    large it is (the windows of KMeansAD, Yairi et al., 2001)."""
+
+    group = "patterns"
+
+    def __init__(self, w: int) -> None:
+        self.w, self.name = w, f"pattern {w}"
+
+    def of(self, trailing: Trailing) -> Floats:
+        course = _course(trailing, self.w)
+        return _standardised(course.reshape(len(course), -1), axis=1, least=1e-3)
+
+
+def _moments(trailing: Trailing, w: int) -> tuple[Floats, Floats, Floats, Floats]:
+    """Give mean, standard deviation in whole steps, maximum and minimum, [n, C] each; NaN where nothing is known."""
+    n_known = trailing.counts(w)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        mean = trailing.sums(w) / n_known
+        spread = np.rint(np.sqrt(np.maximum(trailing.squares(w) / n_known - mean * mean, 0.0)))
+    high, low = trailing.highest(w), trailing.lowest(w)
+    if trailing.missing is not None:
+        nothing = n_known == 0
+        mean, spread, high, low = (np.where(nothing, np.nan, one) for one in (mean, spread, high, low))
+    return mean, spread, high, low
+
+
+def _course(trailing: Trailing, w: int) -> Floats:
+    """Give the means of 16 parts of each window, the oldest first, [n, 16, C], in whole steps."""
+    rows = w // PARTS
+    means = trailing.steps
+    if rows > 1:
+        with np.errstate(invalid="ignore", divide="ignore"):
+            means = np.rint(trailing.sums(rows) / trailing.counts(rows))
+    n, channels = means.shape
+    course = np.empty((n, PARTS, channels))
+    for part in range(PARTS):
+        back = (PARTS - 1 - part) * rows
+        course[:back, part] = np.nan  # before the first row
+        course[back:, part] = means[: max(0, n - back)]
+    return course
+
+
+def _standardised(course: Floats, axis: int, least: float) -> Floats:
+    """Take the mean along an axis and divide by the standard deviation plus `least` spreads; NaN is left out.
+
+    Sums are of whole numbers, so they are exact in any order.
+    """
+    size = course.shape[axis]
+    sums = course.sum(axis=axis, keepdims=True)
+    filled, n_known = course, np.float64(size)
+    if np.isnan(sums.sum()):
+        unknown = np.isnan(course)
+        filled = np.where(unknown, 0.0, course)
+        n_known = np.maximum(size - unknown.sum(axis=axis, keepdims=True), 1)
+        sums = filled.sum(axis=axis, keepdims=True)
+    mean = sums / n_known
+    squares = (filled * filled).sum(axis=axis, keepdims=True) / n_known
+    spread = np.sqrt(np.maximum(squares - mean * mean, 0.0)) + least * STEPS
+    return on_grid((course - mean) / spread)

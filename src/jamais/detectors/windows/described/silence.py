@@ -1,0 +1,32 @@
+"""Which channels fell silent?"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from jamais.detectors.windows.described.grid import STEPS
+from jamais.detectors.windows.described.trailing import Trailing
+from jamais.types import Floats
+
+OVER = 16
+"""Rows over which silence is measured."""
+FAR = 8.0
+"""Spreads that a channel is far out when it was silent in all of them."""
+
+
+class Silence:
+    """Share of the rows in which a channel is missing while others are there.
+
+    Rows in which all is missing, such as gaps between the stamps and what lies before the first row, say nothing.
+    """
+
+    group, name, w = "silence", f"silence {OVER}", OVER
+
+    def of(self, trailing: Trailing) -> Floats:
+        steps = trailing.steps
+        if trailing.missing is None:
+            return np.zeros_like(steps)
+        there = np.asarray(~trailing.missing.all(axis=1))
+        silent = Trailing((trailing.missing & there[:, None]).astype(np.float64))
+        rows = Trailing(there.astype(np.float64)[:, None])
+        return np.rint(FAR * STEPS * silent.sums(OVER) / np.maximum(rows.sums(OVER), 1.0))

@@ -1,0 +1,323 @@
+"""How unlike every window of normal life is the one that ends here? Several banks vote."""
+
+from __future__ import annotations
+
+import copy
+from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+import numpy as np
+
+from jamais.detectors.calibration import Calibration
+from jamais.detectors.windows.bank import FAR, Bank
+from jamais.detectors.windows.described.descriptors import Descriptor, Deviations, Pattern, Shape, Statistics
+from jamais.detectors.windows.described.grid import ChannelScale
+from jamais.detectors.windows.described.silence import Silence
+from jamais.detectors.windows.described.trailing import Trailing
+from jamais.detectors.windows.remembered import Remembered
+from jamais.detectors.windows.settings import BankSettings
+from jamais.errors import InputError, NotReadyError, ShapeMismatchError
+from jamais.types import Event, Floats, Ints, Listener, StateTree, Vectors, silent
+
+if TYPE_CHECKING:
+    from jamais.detectors.windows.blaming import Blame
+
+FEWEST_ROWS = 100
+HELD_BACK = 0.3
+"""Share of the fit data, the last in time, whose scores say what is rare; remembered are windows of what is before."""
+USUAL = 0.95
+"""Quantile of the distances of normal windows that counts as one in every bank."""
+_AT_ONCE = 1024  # rows described together; changes no result
+_LEAST_UNIT = 0.05  # spreads: what is nearer than that is near in any bank
+_RARE = 0.001  # p-value of what is kept beside the sample when somebody vouches for it,
+_APART = 8  # rows at least, of one stretch
+_EXACT = 2.0**-30  # votes are whole multiples, so that running sums of them are exact
+
+
+class Encoder(Protocol):
+    """A learned descriptor: whole numbers [n, width] for the windows of `w` rows that end at each row."""
+
+    name: str
+    w: int
+    group: str
+
+    def of(self, trailing: Trailing) -> Floats: ...
+
+
+class Look(NamedTuple):
+    """What the banks say of some rows."""
+
+    score: Floats
+    """[n] higher is less normal; about the number of groups of banks for what is just unusual."""
+    parts: Floats
+    """[n, banks] distances, 1 being the 95 % quantile of normal windows."""
+
+
+class WindowBanks:
+    """Knows what windows of several channels look like in normal life.
+
+    A uniform sample of normal windows is remembered as it was. Each bank describes them in one way, and a window is as
+    far from normal as its nearest ones are. Distances count in units of what is usual between normal windows; groups
+    of banks have one vote each, and the score is the sum of the votes. `fit` once, then `look`; `learn` more.
+    """
+
+    def __init__(self, settings: BankSettings | None = None, seed: int = 0, encoder: Encoder | None = None) -> None:
+        self.settings = settings or BankSettings()
+        self.seed = int(seed)
+        self.encoder = encoder
+        self.channels = 0
+        self.n_rows = 0
+        self.scale: ChannelScale | None = None
+        self.units: Floats = np.empty(0)
+        self.remembered = Remembered.none(self.past + 1, 0)
+        self.calibrations: dict[str, Calibration] = {}
+        self.counts: Ints = np.empty((0, 0), dtype=np.int64)
+        """[banks, m] windows that each remembered one was the nearest of."""
+        self._banks: list[Bank] = []
+
+    @property
+    def past(self) -> int:
+        """Rows before a row that its score looks at."""
+        return max(one.w for one in self._descriptors) - 1
+
+    @property
+    def ahead(self) -> int:
+        """Rows after a row that its score looks at, with hindsight."""
+        return self.past
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of the banks."""
+        return tuple(one.name for one in self._descriptors)
+
+    def fit(self, values: Floats, listener: Listener = silent) -> None:
+        """Learn from scratch what is normal in `values` [n, C] (NaN = missing), rows in order of time.
+
+        The last 30 % say what is rare, judged by the rest; then all is remembered. Raises InputError for fewer than
+        100 rows or no channel.
+        """
+        values = _checked(values, None)
+        if len(values) < FEWEST_ROWS:
+            raise InputError(f"{len(values):,} rows to fit on: give at least {FEWEST_ROWS} of normal life")
+        self.channels = values.shape[1]
+        self.scale = ChannelScale.of(values, self.settings.floor, self.settings.clip)
+        steps = self.scale.steps(values)
+        before = int(len(steps) * (1.0 - HELD_BACK))
+        none = Remembered.none(self.past + 1, self.channels)
+        listener(Event("remembering", 0, 3))
+        self._remember(none.drawn(steps[:before], 0, 0, self.settings.prototypes, self.seed))
+        self._measure(steps[:before])
+        listener(Event("calibrating", 1, 3))
+        parts = self._parts(steps, max(0, before - self.past), before)
+        self.calibrations = {
+            "causal": Calibration.of(self._votes(parts)),
+            "hindsight": Calibration.of(self._votes(self._covering(parts))),
+        }
+        self._remember(self.remembered.drawn(steps, before, before, self.settings.prototypes, self.seed))
+        listener(Event("remembering", 2, 3))
+        self.n_rows = len(steps)
+        self.counts = self._nearest_counts(steps)
+        listener(Event("remembering", 3, 3))
+
+    def look(self, values: Floats, first: int = 0, last: int | None = None, *, hindsight: bool = False) -> Look:
+        """Score rows `first` to `last` of `values` [n, C]; the rows around them are looked at only.
+
+        What lies before the first row given is taken as missing, what lies after the last as not there. Rows need
+        `past` rows before them, and with hindsight `ahead` after them, to be scored as in the whole.
+        """
+        steps = self._steps(values)
+        last = len(steps) if last is None else last
+        end = min(len(steps), last + self.ahead) if hindsight else last
+        parts = self._parts(steps[:end], max(0, first - self.past), first)
+        if hindsight:
+            parts = self._covering(parts)[: last - first]
+        return Look(self._votes(parts), parts)
+
+    def calibration(self, hindsight: bool = False) -> Calibration:
+        """Give the scores of normal rows that were not remembered when they were judged."""
+        if not self.calibrations:
+            raise NotReadyError("these banks know nothing yet: fit(values) first")
+        return self.calibrations["hindsight" if hindsight else "causal"]
+
+    def learn(self, values: Floats, first: int = 0) -> int:
+        """Let the windows that end at rows `first`… of `values` [n, C] be remembered, too; give how many came in.
+
+        The sample stays uniform over all rows ever learned; what then is still rarer than one in a thousand is kept
+        beside it.
+        """
+        steps = self._steps(values)
+        before = self.remembered
+        drawn = before.drawn(steps, first, self.n_rows, self.settings.prototypes, self.seed)
+        ends = np.arange(first, len(steps)) - first + self.n_rows
+        self._remember(drawn)
+        novel = self._novel(steps, first)
+        if len(novel):
+            self._remember(self.remembered.kept(steps, novel, ends[novel - first], self.settings.kept))
+        self.n_rows += len(steps) - first
+        came = ~np.isin(self.remembered.ends, before.ends)
+        stayed = {end: at for at, end in enumerate(before.ends.tolist())}
+        counts = np.zeros((len(self._banks), len(self.remembered.ends)), dtype=np.int64)
+        for slot, end in enumerate(self.remembered.ends.tolist()):
+            if end in stayed:
+                counts[:, slot] = self.counts[:, stayed[end]]
+        self.counts = counts + self._nearest_counts(steps, first)
+        return int(came.sum())
+
+    def blame(self, values: Floats, rows: Ints) -> Blame:
+        """Give the channels that make the windows ending at `rows` [m] of `values` [n, C] unlike what is remembered."""
+        from jamais.detectors.windows.blaming import blame
+
+        return blame(self, values, rows)
+
+    def places(self, values: Floats, rows: Ints) -> Vectors:
+        """Describe the windows that end at `rows` [m] of `values` [n, C] as points [m, width] apart as scores are."""
+        from jamais.detectors.windows.blaming import places
+
+        return places(self, values, rows)
+
+    def usage(self) -> dict[str, Ints]:
+        """Say of each bank how many windows each remembered one [m] was the nearest of."""
+        return dict(zip(self.names, self.counts, strict=True)) if len(self.counts) else {}
+
+    @property
+    def banks(self) -> list[Bank]:
+        """The banks, in the order of `names`; raises NotReadyError before `fit`."""
+        if not self._banks:
+            raise NotReadyError("these banks know nothing yet: fit(values) first")
+        return self._banks
+
+    def steps_of(self, values: Floats) -> Floats:
+        """Give `values` [n, C] on the grid on which windows are compared."""
+        return self._steps(values)
+
+    @property
+    def weights(self) -> Floats:
+        """The weight of each bank [banks]: those of one group share one vote."""
+        groups = [one.group for one in self._descriptors]
+        return np.array([1.0 / groups.count(group) for group in groups])
+
+    def copy(self) -> WindowBanks:
+        """Give banks that go on by themselves."""
+        return copy.copy(self)  # what they hold is replaced, never changed
+
+    def state_dict(self) -> StateTree:
+        from jamais.detectors.windows.state import tree_of
+
+        return tree_of(self)
+
+    def load_state_dict(self, tree: StateTree) -> None:
+        """Become the banks of a state; raise CorruptStateError and change nothing."""
+        from jamais.detectors.windows.state import load
+
+        load(self, tree)
+
+    @property
+    def _descriptors(self) -> list[Descriptor]:
+        of = self.settings
+        made: list[Descriptor] = [Statistics(w) for w in of.statistics]
+        made += [Deviations(w) for w in of.deviations]
+        made += [Shape(w) for w in of.shapes]
+        made += [Pattern(w) for w in of.patterns]
+        made += [] if self.encoder is None else [self.encoder]
+        return [*made, Silence()]
+
+    def _steps(self, values: Floats) -> Floats:
+        if self.scale is None:
+            raise NotReadyError("these banks know nothing yet: fit(values) first")
+        return self.scale.steps(_checked(values, self.channels))
+
+    def _remember(self, remembered: Remembered) -> None:
+        """Let these windows be what is remembered, and describe them anew in every bank."""
+        self.remembered = remembered
+        past = self.past + 1
+        self._banks = []
+        for one in self._descriptors:
+            rows = [
+                one.of(Trailing(Remembered.steps(remembered.at(slots))))[past - 1 :: past]
+                for slots in np.array_split(np.arange(len(remembered.ends)), max(1, len(remembered.ends) // 32))
+            ]
+            self._banks.append(Bank(one, np.concatenate(rows)))
+
+    def _measure(self, steps: Floats) -> None:
+        """Measure how far normal windows of `steps` are from other ones: those of the same time do not count."""
+        some = np.unique(np.linspace(0, len(steps) - 1, 4 * _AT_ONCE).astype(np.int64))
+        units = np.empty(len(self._banks))
+        for at, bank in enumerate(self._banks):
+            distances = []
+            for rows, described in _described(bank.descriptor, steps, some):
+                squares = bank.squares(described)
+                squares[np.abs(rows[:, None] - self.remembered.ends) < bank.descriptor.w] = FAR
+                distances.append(bank.distances(squares, self.settings.neighbours))
+            units[at] = max(float(np.quantile(np.concatenate(distances), USUAL)), _LEAST_UNIT)
+        # A channel that has never been silent has no usual silence: its own measure stands.
+        units[-1] = max(units[-1], 1.0)
+        self.units = units
+
+    def _parts(self, steps: Floats, context: int, first: int) -> Floats:
+        """Give the distances of rows `first`… of `steps` to each bank in units, [n, banks]; looks from `context` on."""
+        parts = np.empty((len(steps) - first, len(self._banks)))
+        for start in range(first, len(steps), _AT_ONCE):
+            stop = min(start + _AT_ONCE, len(steps))
+            looked = max(context, start - self.past)
+            trailing = Trailing(steps[looked:stop])
+            for at, bank in enumerate(self._banks):
+                squares = bank.squares(bank.descriptor.of(trailing)[start - looked :])
+                distances = bank.distances(squares, self.settings.neighbours)
+                parts[start - first : stop - first, at] = distances / self.units[at]
+        return parts
+
+    def _votes(self, parts: Floats) -> Floats:
+        """Sum the parts [n, banks], each group of banks having one vote."""
+        score = np.zeros(len(parts))
+        for at, weight in enumerate(self.weights.tolist()):
+            score += weight * parts[:, at]
+        return score
+
+    def _covering(self, parts: Floats) -> Floats:
+        """Give each row the mean over the windows that hold it, bank by bank; as many as there are."""
+        whole, n = np.rint(parts / _EXACT), len(parts)
+        running = np.concatenate([np.zeros((1, parts.shape[1])), np.cumsum(whole, axis=0)])
+        covered = np.empty_like(parts)
+        for at, bank in enumerate(self._banks):
+            stop = np.minimum(np.arange(n) + bank.descriptor.w, n)
+            covered[:, at] = (running[stop, at] - running[:n, at]) * _EXACT / (stop - np.arange(n))
+        return covered
+
+    def _novel(self, steps: Floats, first: int) -> Ints:
+        """Name rows from `first` on that are still rarer than one in a thousand, some of each stretch."""
+        calibration = self.calibration()
+        score = self._votes(self._parts(steps, max(0, first - self.past), first))
+        rare = np.flatnonzero(calibration.p_value(score)[0] <= _RARE)
+        return np.asarray(rare[np.unique(rare // _APART, return_index=True)[1]] + first, dtype=np.int64)
+
+    def _nearest_counts(self, steps: Floats, first: int = 0) -> Ints:
+        """Count [banks, m] of which rows each remembered window is the nearest."""
+        counts = np.zeros((len(self._banks), len(self.remembered.ends)), dtype=np.int64)
+        for start in range(first, len(steps), _AT_ONCE):
+            stop = min(start + _AT_ONCE, len(steps))
+            looked = max(0, start - self.past)
+            trailing = Trailing(steps[looked:stop])
+            for at, bank in enumerate(self._banks):
+                nearest = bank.squares(bank.descriptor.of(trailing)[start - looked :]).argmin(axis=1)
+                counts[at] += np.bincount(nearest, minlength=counts.shape[1])
+        return counts
+
+
+def _described(descriptor: Descriptor, steps: Floats, some: Ints) -> list[tuple[Ints, Floats]]:
+    """Describe the windows that end at `some` rows, block by block."""
+    found = []
+    for start in range(0, len(steps), _AT_ONCE):
+        stop = min(start + _AT_ONCE, len(steps))
+        rows = some[(some >= start) & (some < stop)]
+        looked = max(0, start + 1 - descriptor.w)
+        if len(rows):
+            found.append((rows, descriptor.of(Trailing(steps[looked:stop]))[rows - looked]))
+    return found
+
+
+def _checked(values: Floats, channels: int | None) -> Floats:
+    """Take values [n, C] as float64, infinite ones as missing."""
+    rows = np.asarray(values, dtype=np.float64)
+    if rows.ndim != 2 or rows.shape[1] == 0 or channels not in (None, rows.shape[1]):
+        wanted = "channels" if channels is None else channels
+        raise ShapeMismatchError(f"wanted values [n, {wanted}], got {rows.shape}: one channel alone is x[:, None]")
+    return np.where(np.isfinite(rows), rows, np.nan)
