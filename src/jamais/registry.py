@@ -15,6 +15,7 @@ from jamais.errors import InputError, StateError
 _KINDS: dict[str, tuple[str, str]] = {
     "logs": ("jamais.recipes.logs", "LogRecipe"),
     "embeddings": ("jamais.recipes.embeddings", "EmbeddingRecipe"),
+    "series": ("jamais.recipes.series", "SeriesRecipe"),
 }
 """Recipes: what a watcher of this kind of data is made of."""
 
@@ -32,6 +33,7 @@ _TABLE: dict[str, tuple[str, str]] = {
     "cluster": ("jamais.detectors.cluster", "Cluster"),
     "reconstruction": ("jamais.detectors.reconstruction", "Reconstruction"),
     "ensemble": ("jamais.detectors.ensemble", "Ensemble"),
+    "window-banks": ("jamais.detectors.windows.window_banks", "WindowBanks"),
     "line-encoder": ("jamais.models.tinylogbert", "LineEncoder"),
     "tinylogbert": ("jamais.models.tinylogbert.hf", "TinyLogBERT"),
     "vocab": ("jamais.models.llm", "Vocab"),  # before the LLM of the same lazy module, which would load torch
