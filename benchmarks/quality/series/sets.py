@@ -29,7 +29,7 @@ class Cause:
 
 @dataclass(frozen=True)
 class Series:
-    """One series. `train` [n, C] is all that a method is fitted on, `rows` [m, C] are scored, `labels` [m] is 0 or 1."""
+    """One series: `train` [n, C] is all that is fitted on, `rows` [m, C] are scored, `labels` [m] are their 0 or 1."""
 
     data: str
     name: str
