@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -124,19 +125,35 @@ class Watcher:
         """The version this object was loaded from or last saved as."""
         return self._version
 
-    def score(self, data: Any, on_event: Listener = silent, cancel: CancelToken | None = None) -> pl.DataFrame:
-        """Give a verdict for every row of `data`, in order of first appearance; change nothing."""
+    def score(
+        self,
+        data: Any,
+        on_event: Listener = silent,
+        cancel: CancelToken | None = None,
+        *,
+        hindsight: bool | None = None,
+    ) -> pl.DataFrame:
+        """Give a verdict for every row of `data`, in order of first appearance; change nothing.
+
+        With `hindsight` a row of a series is judged by the rows after it, too; None: as the settings say. Raises
+        SettingsError where later rows could change no verdict.
+        """
         import polars as pl
 
-        frames = list(self.score_batches(data, on_event, cancel))
+        frames = list(self.score_batches(data, on_event, cancel, hindsight=hindsight))
         frame = pl.concat(frames) if frames else self._recipe.scorer().empty()
         return frame if frame["row"].is_sorted() else frame.sort("row")
 
     def score_batches(
-        self, data: Any, on_event: Listener = silent, cancel: CancelToken | None = None
+        self,
+        data: Any,
+        on_event: Listener = silent,
+        cancel: CancelToken | None = None,
+        *,
+        hindsight: bool | None = None,
     ) -> Iterator[pl.DataFrame]:
         """Give the verdicts of `data` frame by frame, as they are decided; memory stays bounded."""
-        recipe = self._recipe
+        recipe = judging(self._recipe, hindsight)
         return scored(recipe, recipe.batches(data), on_event, cancel)
 
     def stream(self, idle: str | None = None) -> Stream:
@@ -282,6 +299,19 @@ class Watcher:
         if self._store is None:
             raise InputError("this watcher was never saved: save(path) first")
         return self._store
+
+
+def judging(recipe: Recipe, hindsight: bool | None) -> Recipe:
+    """Give the recipe as it judges with `hindsight`, or without; None: as its settings say."""
+    if hindsight is None:
+        return recipe
+    if "hindsight" not in {field.name for field in dataclasses.fields(recipe.settings)}:
+        if hindsight:
+            raise SettingsError(f"verdicts of {recipe.kind} do not depend on later rows: leave hindsight out")
+        return recipe
+    new = copy.copy(recipe)
+    new.settings = override(recipe.settings, {"hindsight": hindsight})
+    return new
 
 
 def scored(

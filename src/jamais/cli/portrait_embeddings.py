@@ -30,7 +30,7 @@ def facts(tree: StateTree, version: VersionInfo) -> Facts:
         "events": [str(event) for event in recipe.clusters.events],
         "pending": int(recipe.clusters.pending),
         "memory": _memory(recipe),
-        "answers": _answers(recipe),
+        "answers": answers(recipe),
         "quarantine": [
             {"cause": cause, "alarms": group.alarms, "why": group.why} for cause, group in recipe.waiting.groups.items()
         ],
@@ -51,7 +51,7 @@ def lines(known: Facts) -> Iterator[tuple[str, str]]:
     abnormal = f", {memory['abnormal']:,} abnormal ones" if memory["abnormal"] else ""
     yield "memory", f"{memory['vectors']:,} of at most {memory['capacity']:,} rows{abnormal}"
     yield "settings", ", ".join(f"{k} = {v}" for k, v in known["changed_settings"].items()) or "all as they come"
-    yield from _people(known)
+    yield from people(known)
     yield from _cluster_lines(known)
 
 
@@ -82,7 +82,8 @@ def _memory(recipe: Any) -> Facts:
     }
 
 
-def _answers(recipe: Any) -> list[Facts]:
+def answers(recipe: Any) -> list[Facts]:
+    """List what people have said of causes."""
     settings = recipe.settings.answers
     return [
         {
@@ -96,11 +97,12 @@ def _answers(recipe: Any) -> list[Facts]:
     ]
 
 
-def _people(known: Facts) -> Iterator[tuple[str, str]]:
-    if answers := known["answers"]:
-        settled = sum(one["settled"] for one in answers)
-        yield "answers", f"{len(answers):,} causes answered for, {settled:,} of them settled"
-        for one in answers[-SHOWN:]:
+def people(known: Facts) -> Iterator[tuple[str, str]]:
+    """Tell what people have said, and what waits for them."""
+    if told_so := known["answers"]:
+        settled = sum(one["settled"] for one in told_so)
+        yield "answers", f"{len(told_so):,} causes answered for, {settled:,} of them settled"
+        for one in told_so[-SHOWN:]:
             yield "", f"{one['belief']:>9.0%} abnormal  {one['cause']}  {one['why']}"
     if waiting := known["quarantine"]:
         yield "waiting", f"{len(waiting):,} causes in quarantine: jamais questions asks about them"

@@ -32,9 +32,10 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 def fitted(watcher: Watcher, out: str) -> None:
     """Say what was read and learned, what the alarm rate means, and what to type next."""
     tree = watcher.recipe.state_dict()
-    more = {"logs": "today.log"}.get(watcher.kind, "today.npy")
+    more = {"logs": "today.log", "series": "today.csv"}.get(watcher.kind, "today.npy")
+    read = {"logs": lambda: read_and_learned(tree), "series": lambda: _series_read(watcher.recipe)}
     for name, text in {
-        **(read_and_learned(tree) if watcher.kind == "logs" else _rows_read(watcher.recipe)),
+        **read.get(watcher.kind, lambda: _rows_read(watcher.recipe))(),
         "alarms": f"rate {watcher.alarm_rate:g}: {watcher.recipe.meaning_of_rate()}",
         "saved": f"{out}, version {watcher.version}",
         "next": f"jamais score {shlex.quote(out)} {more}",
@@ -48,6 +49,17 @@ def _rows_read(recipe: Any) -> dict[str, str]:
     return {
         "read": f"{facts.rows:,} rows of width {facts.width} ({facts.format})",
         "learned": f"{clusters.n_clusters:,} clusters, {len(recipe.detector.memory):,} rows remembered",
+    } | ({"note": "; ".join(recipe.said)} if recipe.said else {})
+
+
+def _series_read(recipe: Any) -> dict[str, str]:
+    """Say what series was read, and what is remembered of it."""
+    facts, banks = recipe.facts, recipe.banks
+    period = f", period {banks.period:,} rows" if banks.period else ""
+    return {
+        "read": f"{facts.rows:,} rows of {len(facts.channels):,} channels ({facts.format}), "
+        f"{span(facts.first_time, facts.last_time)}",
+        "learned": f"windows of up to {banks.past + 1:,} rows in {len(banks.names)} banks{period}",
     } | ({"note": "; ".join(recipe.said)} if recipe.said else {})
 
 

@@ -58,7 +58,7 @@ class Answering:
         from jamais.types import silent
 
         labels = Labels.read(self.labels)
-        if self.data is not None and watcher.kind == "embeddings":
+        if self.data is not None and watcher.kind != "logs":
             return self._about_rows(watcher, labels)
         frames: Iterable[pl.DataFrame]
         if self.alarms:
@@ -145,7 +145,7 @@ def _waiting(watcher: Watcher) -> pl.DataFrame:
     """Give what waits in quarantine as alarm records; the watcher itself holds the vectors."""
     import polars as pl
 
-    return watcher.questions().with_columns(abnormal=pl.lit(True), vector=pl.lit(None))
+    return watcher.questions().with_columns(abnormal=pl.lit(True), vector=pl.lit(None), window=pl.lit(None))
 
 
 def read_alarms(path: str) -> pl.DataFrame:

@@ -14,7 +14,7 @@ INPUTS = ("auto", "text", "json", "logfmt", "cri", "docker", "journal", "syslog"
 
 @click.command("fit")
 @click.argument("data", nargs=-1, required=True)
-@click.option("--kind", type=click.Choice(["logs", "embeddings"]), help="What the data is [logs, of text].")
+@click.option("--kind", type=click.Choice(["logs", "series", "embeddings"]), help="What the data is [found, of text].")
 @click.option("--out", required=True, metavar="DIR", help="Folder to save the watcher in.")
 @click.option("--group-by", metavar="RE", help="Judge sessions, named by group 1 of RE or by a JSON key.")
 @click.option("--window", metavar="20|60s", help="Judge windows of so many lines or so much time.")
@@ -38,11 +38,13 @@ def command(
     DATA should show ordinary life: the more of its days and nights, the better. A few abnormal lines in
     it do no harm. The last 30 % of it, in time, say what "rare" means.
 
-    With --kind embeddings, DATA is rows of numbers: .npy, .npz, .parquet or .csv.
+    With --kind series, DATA is metrics over time: .csv, .parquet, .npz or .npy, a column for each metric, or
+    lines of time, name and value. With --kind embeddings, it is rows of numbers in no order.
 
     \b
     Example:
       jamais fit normal.log --out watchers/app
+      jamais fit metrics.csv --kind series --out watchers/host --alarms-per-day 2
       jamais fit rows.npy --kind embeddings --out watchers/rows --set metric=cosine
       jamais fit 'logs/app-*.log.gz' --out watchers/app --group-by 'req=(\\w+)' --alarms-per-day 5
     """

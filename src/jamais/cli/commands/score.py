@@ -23,9 +23,10 @@ from jamais.cli.verdicts.sinks import FORMATS
 @click.option("--only-abnormal", is_flag=True, help="Leave normal rows out.")
 @click.option("--alarms", metavar="FILE.jsonl", help="Write alarm records there, for feedback later.")
 @click.option("--plot", metavar="FILE.png|.html", help="Draw the scores over time there.")
+@click.option("--hindsight", is_flag=True, help="Judge rows of a series by what comes after them, too.")
 @click.option("--fail-on-alarm", is_flag=True, help="Exit with 1 if anything alarmed.")
 def command(
-    folder: str, data: tuple[str, ...], fail_on_alarm: bool, **wanted: Any,
+    folder: str, data: tuple[str, ...], hindsight: bool, fail_on_alarm: bool, **wanted: Any,
 ) -> None:  # fmt: skip
     """Say which rows are unlike anything normal, and why.
 
@@ -39,7 +40,7 @@ def command(
     """
     watcher = kept.load(folder)
     with ProgressBar() as progress:
-        verdicts = Pass(watcher, given.data(data), progress)
+        verdicts = Pass(watcher, given.data(data), progress, hindsight=hindsight or None)
         n_alarms = outputs.write(verdicts, outputs.Wanted(**wanted), watcher)
     verdicts.say_oddities()
     if fail_on_alarm and n_alarms:

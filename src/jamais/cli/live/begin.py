@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from jamais.watcher import Watcher
 
 POLL_SECONDS = 0.1
+_WATCHED = ("logs", "series")
 
 
 @dataclass(frozen=True)
@@ -47,9 +48,9 @@ class Wanted:
 
 def watch(watcher: Watcher, wanted: Wanted) -> None:
     """Watch until the end of the pipe, a signal, or until nobody reads standard output."""
-    if watcher.kind != "logs":
+    if watcher.kind not in _WATCHED:
         raise InputError(
-            f"watch reads a log as it is written, this is a watcher of {watcher.kind}: jamais score {wanted.folder} "
+            f"watch reads lines as they are written, this is a watcher of {watcher.kind}: jamais score {wanted.folder} "
             "FILE, or in Python watcher.stream().push(rows)"
         )
     if wanted.resume and wanted.log == "-":
@@ -91,7 +92,7 @@ def _begun(follower: Follower | Pipe, watcher: Watcher, log: str) -> Iterator[by
     """Find the place to begin at, then get ready while nothing waits, then say so."""
     blocks = iter(follower)
     first = next(blocks, b"")
-    if first is None:
+    if first is None and watcher.kind == "logs":
         warm = watcher.stream()
         warm.push(["getting ready to read what was never seen"])
         warm.pause()

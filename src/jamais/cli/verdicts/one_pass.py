@@ -19,9 +19,11 @@ if TYPE_CHECKING:
 class Pass:
     """One pass over data: iterate over the frames of verdicts, then ask what was read."""
 
-    def __init__(self, watcher: Watcher, data: Any, listener: Listener) -> None:
-        self._recipe, self._listener = watcher.recipe, listener
-        self._reader = watcher.recipe.batches(data)
+    def __init__(self, watcher: Watcher, data: Any, listener: Listener, *, hindsight: bool | None = None) -> None:
+        from jamais.watcher import judging
+
+        self._recipe, self._listener = judging(watcher.recipe, hindsight), listener
+        self._reader = self._recipe.batches(data)
         self._drifting = self._recipe.drifting()
         self.n_rows = 0
 

@@ -155,7 +155,7 @@ class WithoutVectors:
         self._inner = inner
 
     def add(self, frame: pl.DataFrame) -> None:
-        self._inner.add(frame.drop("vector", strict=False))
+        self._inner.add(frame.drop("vector", "window", strict=False))
 
     def close(self) -> None:
         self._inner.close()

@@ -49,6 +49,6 @@ def print_watcher(known: dict[str, Any], *, templates: bool, settings: bool, as_
 
 def _portrait(kind: str) -> Any:
     """Give the module that tells of a kind of watcher."""
-    from jamais.cli import portrait, portrait_embeddings
+    from jamais.cli import portrait, portrait_embeddings, portrait_series
 
-    return {"embeddings": portrait_embeddings}.get(kind, portrait)
+    return {"embeddings": portrait_embeddings, "series": portrait_series}.get(kind, portrait)

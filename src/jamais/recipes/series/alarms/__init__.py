@@ -1,0 +1,1 @@
+"""Alarms of a series: which rows are one anomaly, and what is said of it."""

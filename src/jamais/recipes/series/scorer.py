@@ -1,0 +1,119 @@
+"""From rows to verdicts: one pass that changes nothing it was given."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import polars as pl
+
+from jamais.learning.answers.leaders import Leaders
+from jamais.recipes.series.alarms import words
+from jamais.recipes.series.alarms.segments import Placed, Segments
+from jamais.recipes.series.judging import Judged, judged
+from jamais.recipes.series.verdicts import Alarm, Verdicts
+from jamais.recipes.series.walk import Seen, Walk
+from jamais.sources.series import SeriesBlock
+from jamais.types import Floats, StateTree, Vectors
+
+if TYPE_CHECKING:
+    from jamais.recipes.series.recipe import SeriesRecipe
+
+MET = 64
+"""Anomalies of one pass whose like are known again; later ones are causes of their own."""
+
+
+class SeriesScorer:
+    """Judges rows as they come, joins alarms to segments; owns the last rows and the anomalies met on the way."""
+
+    def __init__(self, recipe: SeriesRecipe) -> None:
+        self.recipe = recipe
+        self.hindsight = bool(recipe.settings.hindsight)
+        self.verdicts = Verdicts(recipe)
+        banks = recipe.banks
+        self._walk = Walk(banks.channels, banks.past, banks.ahead if self.hindsight else 0)
+        self._segments = Segments(recipe.settings.segments.calm)
+        self._waiting = Leaders(recipe.width, recipe.reach, recipe.settings.answers.causes)
+        self._waiting.add(recipe.waiting.founders, list(recipe.waiting.groups))
+        self._met = Leaders(recipe.width, recipe.reach, MET)
+
+    def push(self, records: SeriesBlock) -> pl.DataFrame | None:
+        """Score a block; give the verdicts that are decided by now, None of no rows."""
+        return self._told(self._walk.push(records))
+
+    def judge(self, seen: Seen) -> tuple[Judged, list[Alarm], list[str]]:
+        """Judge rows; give what is known of them, of those that alarm, and their items."""
+        of = judged(self.recipe, seen, hindsight=self.hindsight)
+        names = self.verdicts.items(seen)
+        return of, self._alarms(of, names), names
+
+    def end(self, names: list[str]) -> pl.DataFrame | None:
+        """Rows belong to no session that could end."""
+        return None
+
+    def tick(self, passed: int) -> pl.DataFrame | None:
+        """A row that does not come is only missed when the next one does."""
+        return None
+
+    def flush(self) -> Iterator[pl.DataFrame]:
+        """Decide what was held back."""
+        frame = self._told(self._walk.flush())
+        if frame is not None:
+            yield frame
+
+    def state_dict(self) -> StateTree:
+        """Give, as JSON values, all that a scorer of the same version needs to go on exactly."""
+        return {"walk": self._walk.state_dict(), "segments": self._segments.state_dict(), "met": self._met.state_dict()}
+
+    def load_state_dict(self, tree: StateTree) -> None:
+        self._walk.load_state_dict(tree["walk"])
+        self._segments.load_state_dict(tree["segments"])
+        self._met.load_state_dict(tree["met"])
+
+    def empty(self) -> pl.DataFrame:
+        """Give a frame without rows."""
+        return self.verdicts.empty()
+
+    def _told(self, seen: Seen | None) -> pl.DataFrame | None:
+        if seen is None:
+            return None
+        of, alarms, names = self.judge(seen)
+        frame = self.verdicts.frame(of, alarms, names)
+        return frame if len(frame) else None
+
+    def _alarms(self, of: Judged, names: list[str]) -> list[Alarm]:
+        """Place alarms in segments, name their causes and the channels they come from."""
+        local = np.flatnonzero(of.abnormal)
+        if not len(local):
+            return []
+        placed = self._segments.place(of.seen.at + local, of.seen.rows[local], of.seen.times[local])
+        wanted = [at for at, one in enumerate(placed) if self._is_kept(one)]
+        windows = self.recipe.places(of.seen.values, local[wanted] + of.seen.first)
+        kept: dict[int, Vectors] = dict(zip(wanted, windows, strict=True))
+        blame = self.recipe.banks.blame(of.seen.values, local + of.seen.first, hindsight=self.hindsight)
+        alarms = []
+        for at, (row, one) in enumerate(zip(local.tolist(), placed, strict=True)):
+            if one.nth == 1:
+                self._segments.cause = of.answered.get(row) or self._cause(kept[at], names[row])
+            alarms.append(self._alarm(row, one, blame.shares[at], int(blame.when[at]), kept.get(at)))
+        return alarms
+
+    def _alarm(self, row: int, one: Placed, shares: Floats, nearest: int, window: Vectors | None) -> Alarm:
+        """Say of an alarm which channels it comes from, and why it is one."""
+        ranked = np.argsort(-shares, kind="stable")[: self.recipe.settings.segments.channels]
+        ranked = ranked[shares[ranked] > 0]
+        names, own = [self.recipe.channels[at] for at in ranked.tolist()], shares[ranked].tolist()
+        cause = self._segments.cause
+        why = words.why(self.recipe, names, own, nearest, cause)
+        return Alarm(row, one, cause, names, own, nearest, window, why)
+
+    def _is_kept(self, one: Placed) -> bool:
+        """Say whether the window of an alarm goes with its verdict: of the alarms 1, 2, 4, 8 … of a segment."""
+        most: Any = 1 << (self.recipe.settings.segments.windows - 1)
+        return one.nth & (one.nth - 1) == 0 and one.nth <= most
+
+    def _cause(self, window: Vectors, name: str) -> str:
+        """Name the cause of a segment by its first window: one that waits for an answer, one met before, or new."""
+        (place,) = self._waiting.found(window[None]).tolist()
+        return self._waiting.names[place] if place >= 0 else self._met.joined(window[None], [name])[0]

@@ -1,0 +1,1 @@
+"""What changes a watcher of a series, or should: more data, answers of people, normal life that moved."""

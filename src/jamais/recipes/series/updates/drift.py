@@ -1,0 +1,88 @@
+"""Has normal moved in a series, and which channels differ?
+
+The windows of neighbouring rows overlap, so that their p-values rise and fall together, while the test wants rows that
+exceed independently: it looks at one row in so many as a window is long.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+import polars as pl
+
+from jamais.errors import InputError
+from jamais.learning.drift import ExceedanceTest
+from jamais.types import DriftReport
+
+if TYPE_CHECKING:
+    from jamais.recipes.series.recipe import SeriesRecipe
+
+NAMED = 5
+"""Channels that are told."""
+WORTH = 0.05
+"""Share of what alarms from which on a channel is told."""
+_WANTED = {"row", "p_value", "abnormal", "channels", "shares"}
+
+
+class Drifting:
+    """Follows the verdicts of one pass, frame by frame, in the order of the rows; memory stays bounded."""
+
+    def __init__(self, recipe: SeriesRecipe) -> None:
+        self.stride = recipe.banks.past + 1
+        """One row of so many is looked at."""
+        rows = recipe.banks.calibration(recipe.settings.hindsight).n_rows
+        self.test = ExceedanceTest(recipe.settings.drift, max(1, rows // self.stride))
+        self._rows = 0
+        self._shares: dict[str, float] = {}
+        self._n_alarms = 0
+
+    def push(self, frame: pl.DataFrame) -> None:
+        """Take more verdicts."""
+        at = np.arange(-self._rows % self.stride, len(frame), self.stride)
+        self._rows += len(frame)
+        self.test.push(frame["p_value"].to_numpy()[at])
+        alarms = frame.filter("abnormal")
+        self._n_alarms += len(alarms)
+        for names, shares in zip(alarms["channels"].to_list(), alarms["shares"].to_list(), strict=True):
+            for name, share in zip(names, shares, strict=True):
+                self._shares[name] = self._shares.get(name, 0.0) + share
+
+    def report(self) -> DriftReport:
+        """Say what was found so far; rows are those of the verdicts."""
+        found = self.test.report(self._channels())
+        since, noticed = (None if one is None else one * self.stride for one in (found.since, found.noticed))
+        # Of all rows the figures would say more than was looked at.
+        return replace(
+            found,
+            rows=found.rows * self.stride,
+            exceedances=found.exceedances * self.stride,
+            expected=found.expected * self.stride,
+            since=since,
+            noticed=noticed,
+            exceedances_noticed=found.exceedances_noticed * self.stride,
+        )
+
+    def _channels(self) -> list[str]:
+        ranked = sorted(self._shares.items(), key=lambda one: (-one[1], one[0]))[:NAMED]
+        whole = max(1, self._n_alarms)
+        return [
+            f"differs: {name}, {share / whole:.0%} of what alarms" for name, share in ranked if share >= WORTH * whole
+        ]
+
+
+def drift_in(recipe: SeriesRecipe, verdicts: pl.DataFrame) -> DriftReport:
+    """Test all rows of one `score`; raises InputError when some are missing, such as the normal ones."""
+    if not set(verdicts.columns) >= _WANTED:
+        raise InputError(f"drift wants the verdicts of score, got the columns {', '.join(verdicts.columns)}")
+    ordered = verdicts if verdicts["row"].is_sorted() else verdicts.sort("row")
+    rows = ordered["row"]
+    if len(rows) and int(rows[-1]) - int(rows[0]) + 1 != len(rows):
+        raise InputError(
+            f"drift wants all rows of score, got {len(rows):,} of {int(rows[-1]) - int(rows[0]) + 1:,}: the share of "
+            "those that are far out would mean nothing"
+        )
+    drifting = Drifting(recipe)
+    drifting.push(ordered)
+    return drifting.report()

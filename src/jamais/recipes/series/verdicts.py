@@ -1,0 +1,125 @@
+"""How are judged rows written as frames?"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import polars as pl
+
+from jamais.recipes.series.alarms import words
+from jamais.recipes.series.alarms.segments import Placed
+from jamais.recipes.series.judging import Judged, items
+from jamais.recipes.series.walk import Seen
+from jamais.types import NO_TIME, Vectors
+
+if TYPE_CHECKING:
+    from jamais.recipes.series.recipe import SeriesRecipe
+
+NO_VALUES = "no values"
+_SCHEMA: dict[str, Any] = {
+    "row": pl.Int64,
+    "time": pl.Datetime("us", "UTC"),
+    "score": pl.Float64,
+    "p_value": pl.Float64,
+    "p_extrapolated": pl.Boolean,
+    "abnormal": pl.Boolean,
+    "why": pl.String,
+    "item": pl.String,
+    "cause": pl.String,
+    "channels": pl.List(pl.String),
+    "shares": pl.List(pl.Float64),
+    "nearest": pl.Int64,
+    "segment_start": pl.Int64,
+    "segment_rows": pl.Int64,
+    "segment_seconds": pl.Float64,
+    "window": pl.List(pl.Float32),
+}
+_OF_ALARMS = ("channels", "shares", "nearest", "segment_start", "segment_rows", "segment_seconds", "window")
+
+
+@dataclass(frozen=True)
+class Alarm:
+    """What is known of a row that alarms, beside its score."""
+
+    at: int
+    """Its place among the rows judged together."""
+    placed: Placed
+    cause: str
+    channels: list[str]
+    """The most responsible first."""
+    shares: list[float]
+    """Of each of them; those of all channels add up to 1."""
+    nearest: int
+    """Row of what was learned at which the window most like it ends, -1 where none is known."""
+    window: Vectors | None
+    why: str
+
+
+class Verdicts:
+    """Writes judged rows as frames."""
+
+    def __init__(self, recipe: SeriesRecipe) -> None:
+        self.recipe = recipe
+
+    def items(self, seen: Seen) -> list[str]:
+        """Name rows [m] by their windows."""
+        return items(seen, self.recipe.banks.past)
+
+    def frame(self, of: Judged, alarms: list[Alarm], names: list[str]) -> pl.DataFrame:
+        """Give the verdicts of rows that came; of an empty one that was put in there is none."""
+        n = len(names)
+        why, causes = [""] * n, list(names)
+        for at in np.flatnonzero(of.missing).tolist():
+            why[at] = NO_VALUES
+        for at, cause in of.answered.items():
+            causes[at], why[at] = cause, words.answered(self.recipe, cause)
+        columns: dict[str, list[Any]] = {name: [None] * n for name in _OF_ALARMS}
+        for alarm in alarms:
+            causes[alarm.at], why[alarm.at] = alarm.cause, alarm.why
+            _fill(columns, alarm)
+        rows, times = of.seen.rows, of.seen.times
+        frame = pl.DataFrame(
+            {
+                "row": rows,
+                "time": pl.Series(np.where(times == NO_TIME, 0, times)).cast(_SCHEMA["time"]),
+                "score": of.score,
+                "p_value": of.p_value,
+                "p_extrapolated": of.extrapolated,
+                "abnormal": of.abnormal,
+                "why": why,
+                "item": names,
+                "cause": causes,
+                **columns,
+            },
+            schema=_SCHEMA,
+        )
+        if (times == NO_TIME).any():
+            frame = frame.with_columns(time=pl.when(pl.Series(times != NO_TIME)).then("time"))
+        return frame if (rows >= 0).all() else frame.filter(pl.Series(rows >= 0))
+
+    def empty(self) -> pl.DataFrame:
+        """Give a frame of no rows."""
+        return self._empty.clone()
+
+    @cached_property
+    def _empty(self) -> pl.DataFrame:
+        return pl.DataFrame(schema=_SCHEMA)
+
+
+def _fill(columns: dict[str, list[Any]], alarm: Alarm) -> None:
+    """Write what only alarms have."""
+    placed = alarm.placed
+    told = {
+        "channels": alarm.channels,
+        "shares": alarm.shares,
+        "nearest": alarm.nearest if alarm.nearest >= 0 else None,
+        "segment_start": placed.start,
+        "segment_rows": placed.row - placed.start + 1,
+        "segment_seconds": placed.seconds,
+        "window": None if alarm.window is None else alarm.window.tolist(),
+    }
+    for name, value in told.items():
+        columns[name][alarm.at] = value
