@@ -107,7 +107,7 @@ def _refuse_binary(name: str, head: bytes) -> None:
     unread = head.decode("utf-8", "replace").count("\ufffd") / len(head)
     empty = not inner and len(head) > 16
     if empty or nul > _NUL_SHARE or odd > _ODD_SHARE or (nul + odd > 0.02 and unread > 0.1):
-        raise InputError(f"no text in {name}: it looks like binary data, wanted a log (plain, .gz, .xz or .zst)")
+        raise InputError(f"no text in {name}: it looks like binary data, wanted text (plain, .gz, .xz or .zst)")
 
 
 def _is_path(one: object) -> bool:
