@@ -147,7 +147,7 @@ class Trace:
         self._take(_Table(waiting.rows, waiting.times, waiting.counts, table, table).part(0, decided))
 
     def buckets(self, details: int = 0) -> Buckets:
-        """Give all that was kept, in order, with up to `details` shorter runs where something happened; end the trace."""
+        """Give all that was kept, in order, with up to `details` shorter runs where something happened; end it."""
         if self._waiting:
             waiting, self._waiting = _joined(self._waiting), []
             self._take(waiting)

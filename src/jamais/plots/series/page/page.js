@@ -30,7 +30,7 @@ function colours() {
 const x = (place) => LEFT + ((place - state.a) / (state.b - state.a)) * (state.width - LEFT - RIGHT);
 const placeAt = (px) => state.a + ((px - LEFT) / (state.width - LEFT - RIGHT)) * (state.b - state.a);
 
-// The bucket in which a place lies, or the last one before it.
+// The bucket in which a place lies, or the last one that begins before it.
 function bucket(place) {
   let low = 0, high = n - 1;
   while (low < high) {
@@ -63,6 +63,11 @@ const rare = (p, about) => (Number.isFinite(p) ? (about ? "~" : "") + Number(p.t
 
 // ---- ticks ----
 function nice(low, high, most) {
+  let found = niceAt(low, high, most);
+  for (let more = most + 1; found.ticks.length < 2 && more < most + 4; more++) found = niceAt(low, high, more);
+  return found;
+}
+function niceAt(low, high, most) {
   const rough = (high - low) / most, power = 10 ** Math.floor(Math.log10(rough));
   const step = [1, 2, 5, 10].map((k) => k * power).find((s) => s >= rough) || 10 * power;
   const ticks = [];
@@ -146,7 +151,9 @@ function trace(pen, low, high, y, i0, i1, stroke, only) {
     if (breaks[i]) drawing = false;
     if (last[i] > first[i]) {
       const right = x(last[i]), middle = (top + bottom) / 2;
+      pen.globalAlpha = right - left > 5 ? 0.5 : 1; // a range of several rows, not a value
       pen.fillRect(left, top - 0.5, Math.max(1, right - left), Math.max(1, bottom - top + 1));
+      pen.globalAlpha = 1;
       if (drawing) pen.lineTo(left, middle); else pen.moveTo(left, middle);
       pen.moveTo(right, middle);
     } else {
@@ -227,7 +234,9 @@ function scoreScale(top, height, i0, i1) {
   const floor = D.floor, decades = Math.log10(most / floor);
   const y = (value) => top + height - (Math.log10(Math.max(value, floor) / floor) / decades) * height;
   const ticks = [];
-  for (let k = Math.ceil(Math.log10(floor)); 10 ** k <= most; k++) ticks.push(10 ** k);
+  const parts = decades < 2 ? [1, 2, 5] : [1];
+  for (let k = Math.floor(Math.log10(floor)); 10 ** k <= most; k++)
+    for (const part of parts) if (part * 10 ** k >= floor && part * 10 ** k <= most) ticks.push(part * 10 ** k);
   return { y, ticks, digits: 0 };
 }
 function drawScore(pen, top, i0, i1) {
@@ -258,7 +267,8 @@ function drawAxis(pen, top) {
     pen.fillRect(px, top, 1, 5);
     write(pen, text, px, top + 17, strong ? colour.text : colour.soft, "center", strong ? "600 11px" : "11px");
   }
-  const from = moment(state.a), to = moment(state.b);
+  const whole = D.timed && state.b - state.a > 2 * MINUTE ? SECOND : 1;
+  const [from, to] = [state.a, state.b].map((at) => moment(Math.round((D.origin + at) / whole) * whole - D.origin));
   write(pen, `${from} to ${to}${D.timed ? " UTC" : ""}`, state.width - RIGHT, top + 31, colour.soft, "right", "11px");
 }
 function draw() {
@@ -286,6 +296,7 @@ function draw() {
   }
   drawStrip();
 }
+const typical = n > 1 ? (B - A) / n : 1;
 const along = (place) => LEFT + ((place - A) / (B - A)) * (state.width - LEFT - RIGHT);
 function drawStrip() {
   const pen = sized(strip, STRIP), high = extent(scoreLow, scoreHigh, 0, n - 1)[1], floor = D.floor;
@@ -297,11 +308,17 @@ function drawStrip() {
   pen.strokeStyle = colour.score;
   pen.lineWidth = 1;
   pen.beginPath();
-  let drawing = false;
+  // The worst score of each pixel, so that stretches kept in detail look like the others.
+  const tops = new Map();
   for (let i = 0; i < n; i++) {
-    if (!Number.isFinite(scoreHigh[i])) { drawing = false; continue; }
-    if (drawing) pen.lineTo(along(first[i]), y(scoreHigh[i])); else pen.moveTo(along(first[i]), y(scoreHigh[i]));
-    drawing = true;
+    const px = Math.round(along(first[i]));
+    if (Number.isFinite(scoreHigh[i])) tops.set(px, Math.max(scoreHigh[i], tops.has(px) ? tops.get(px) : -Infinity));
+  }
+  const reachOfOne = along(A + typical) - along(A);
+  let before = -Infinity;
+  for (const [px, score] of tops) {
+    if (px - before <= 3 + reachOfOne) pen.lineTo(px, y(score)); else pen.moveTo(px, y(score));
+    before = px;
   }
   pen.stroke();
   pen.fillStyle = colour.alarm;
@@ -337,6 +354,7 @@ function jump(i) {
   const s = D.segments[i], wide = Math.max(4 * (s.to - s.from), 120 * D.step);
   state.on = i;
   look((s.from + s.to - wide) / 2, (s.from + s.to + wide) / 2);
+  byId("said").textContent = `segment ${s.rank} of ${D.segments.length}: ${s.told}`;
   document.querySelectorAll("#segments button").forEach((b) => {
     const on = Number(b.dataset.i) === i;
     b.classList.toggle("on", on);
@@ -354,8 +372,8 @@ function beside(way) {
   if (best >= 0) jump(best);
 }
 function told(place) {
-  const i = bucket(place), lines = [moment(place) + (D.timed ? " UTC" : "")];
-  const run = last[i] > first[i];
+  const i = bucket(place), run = last[i] > first[i], zone = D.timed ? " UTC" : "";
+  const lines = [moment(first[i]) + (run ? " to " + moment(last[i]) : "") + zone];
   if (Number.isFinite(scoreHigh[i])) {
     lines.push(`score ${figure(scoreHigh[i])}${run ? " at most" : ""}, p ${rare(pValue[i], false)}${run ? " at least" : ""}`);
   } else lines.push("no verdict here");
@@ -372,12 +390,27 @@ const reach = (s) => Math.max(D.step / 2, ((1.5 - (x(s.to) - x(s.from)) / 2) / (
 function point(event) {
   const px = event.clientX - panels.getBoundingClientRect().left;
   if (px < LEFT || px > state.width - RIGHT || !n) return leave();
-  state.at = placeAt(px);
+  const i = bucket(placeAt(px)), here = placeAt(px);
+  // Between two rows the nearer one is meant.
+  state.at = i < n - 1 && here > last[i] && first[i + 1] - here < here - last[i] ? first[i + 1] : Math.min(here, last[i]);
   read.textContent = told(state.at);
   read.style.display = "block";
   const right = event.clientX + 18 + read.offsetWidth > innerWidth;
   read.style.left = Math.max(4, right ? event.clientX - read.offsetWidth - 14 : event.clientX + 18) + "px";
   read.style.top = Math.max(4, Math.min(event.clientY + 16, innerHeight - read.offsetHeight - 8)) + "px";
+  ask();
+}
+// The same by keyboard: from run to run.
+function walk(way) {
+  const i = state.at === null ? bucket(middle()) : Math.min(n - 1, Math.max(0, bucket(state.at) + way));
+  if (!n) return;
+  state.at = first[i];
+  if (state.at < state.a || state.at > state.b) look(state.at - (state.b - state.a) / 2, state.at + (state.b - state.a) / 2);
+  const box = panels.getBoundingClientRect();
+  read.textContent = byId("said").textContent = told(state.at);
+  read.style.display = "block";
+  read.style.left = Math.max(4, Math.min(box.left + x(state.at) + 14, innerWidth - read.offsetWidth - 8)) + "px";
+  read.style.top = Math.max(4, box.top + HEAD) + "px";
   ask();
 }
 function leave() {
@@ -429,6 +462,7 @@ const KEYS = {
   ArrowLeft: () => pan(-0.2), ArrowRight: () => pan(0.2), "+": () => zoom(0.6, middle()), "=": () => zoom(0.6, middle()),
   "-": () => zoom(1 / 0.6, middle()), ArrowUp: () => zoom(0.6, middle()), ArrowDown: () => zoom(1 / 0.6, middle()),
   0: () => look(A, B), Home: () => look(A, B), n: () => beside(1), p: () => beside(-1), Escape: leave,
+  ",": () => walk(-1), ".": () => walk(1),
 };
 panels.addEventListener("keydown", (e) => {
   if (e.ctrlKey || e.metaKey || e.altKey || !Object.hasOwn(KEYS, e.key)) return;

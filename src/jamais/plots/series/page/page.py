@@ -51,10 +51,11 @@ def page(seen: Scene, title: str = "") -> bytes:
         _CONTROLS,
         "<canvas id=panels tabindex=0 role=img aria-label='The channels, and the score below them'></canvas>",
         "<canvas id=strip role=img aria-label='The score of the whole series, with what is shown framed'></canvas>",
+        "<p class=note>A pale block is several rows: from the least value to the largest.</p>",
         "<noscript><p>The picture is drawn by a script, which is switched off here.</noscript></section><aside>",
         *_segments(seen, listed),
         *_channels(seen, kept),
-        "</aside></main><div id=read role=status></div>",
+        "</aside></main><div id=read></div><p id=said role=status></p>",
         f"<script type=application/json id=data>{_json(_data(seen, listed, kept))}</script>",
         f"<script>{script}</script></html>\n",
     ]
@@ -68,7 +69,7 @@ _CONTROLS = """<div class=bar><button id=all title="Show everything (0)">all</bu
 <button id=next title="Next segment (n)">segment →</button>
 <label><input type=checkbox id=fit checked> fit heights to what is shown</label>
 <label><input type=checkbox id=log> score on a log scale</label>
-<span class=keys>drag or ← → moves, wheel or + − zooms, n p next and previous segment, 0 all</span></div>
+<span class=keys>drag or ← → moves, wheel or + − zooms, n p segments, , . row by row, 0 all</span></div>
 """
 
 
