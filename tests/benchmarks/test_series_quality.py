@@ -83,6 +83,15 @@ def test_pca_of_tsb_ad_is_the_sum_of_distances_over_shares():
     assert np.allclose(peers.pca_points(made.train)(made.rows), wanted, rtol=1e-3)
 
 
+def test_depths_order_rows_as_the_score_of_scikit_learn_does():
+    from sklearn.ensemble import IsolationForest
+
+    rows = np.random.default_rng(0).normal(size=(900, 7)).astype(np.float32)
+    model = IsolationForest(n_estimators=25, max_features=0.8, random_state=0).fit(rows)
+    mean = 2 * (np.log(255) + np.euler_gamma) - 2 * 255 / 256
+    assert np.allclose(-(2 ** (-peers._depths(model, rows) / mean)), model.score_samples(rows))
+
+
 def test_hit_rate_counts_true_channels_among_the_most_blamed():
     shares = np.array([0.4, 0.3, 0.2, 0.1])
     assert measures.hit_rate(shares, (0, 1), 1.0) == 1.0

@@ -60,7 +60,7 @@ def judged(series: Series, methods: list[str]) -> Iterator[Cells]:
 
 def _of_ours(series: Series, method: str, fitted: ours.Fitted, hindsight: bool) -> Cells:
     scores, alarms, seconds = fitted.score(series.rows, hindsight=hindsight)
-    found = _hits(series, scores, alarms, lambda at: fitted.shares(series.rows, at, hindsight=hindsight))
+    found = _hits(series, scores, alarms, lambda at: fitted.shares(series.rows, at))
     return _row(series, method, scores, fitted.seconds, seconds, found)
 
 
@@ -167,6 +167,7 @@ def main() -> None:
     asked = parser.parse_args()
     out = asked.out or (None if asked.limit else report.RESULTS)
     methods = asked.methods or list(CHEAP if asked.contaminated else ALL)
+    methods = [name for name in methods if name not in ours.METHODS or ours.ready(name)]
     rows: list[Cells] = []
     for data in asked.sets:
         if not present(data):

@@ -35,9 +35,14 @@ class Fitted:
         alarms = self._banks.calibration(hindsight).p_value(scores)[0] <= ALARM_RATE
         return scores, alarms, seconds
 
-    def shares(self, rows: Floats, at: NDArray[np.int64], *, hindsight: bool) -> Floats:
-        """Return how much each channel has to do with the scores of some rows: [k] -> [k, C]."""
-        return np.asarray(self._banks.blame(rows, at, hindsight=hindsight).shares)
+    def shares(self, rows: Floats, at: NDArray[np.int64]) -> Floats:
+        """Return how much each channel has to do with the windows that end at some rows: [k] -> [k, C]."""
+        return np.asarray(self._banks.blame(rows, at).shares)
+
+
+def ready(method: str) -> bool:
+    """Say whether the method can run: the ones with a network need an encoder."""
+    return not METHODS[method][0]
 
 
 def settings() -> str:
@@ -51,5 +56,5 @@ def _banks(network: bool) -> Any:
     from jamais.detectors.windows import WindowBanks
 
     if network:
-        raise NotImplementedError("the encoder is not there yet")
+        raise NotImplementedError("no encoder takes part yet")
     return WindowBanks(seed=0)
