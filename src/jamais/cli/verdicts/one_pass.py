@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -13,7 +13,7 @@ from jamais.types import Listener
 if TYPE_CHECKING:
     import polars as pl
 
-    from jamais.watcher import Watcher
+    from jamais.watcher import Recipe, Watcher
 
 
 class Pass:
@@ -25,12 +25,23 @@ class Pass:
         self._recipe, self._listener = judging(watcher.recipe, hindsight), listener
         self._reader = self._recipe.batches(data)
         self._drifting = self._recipe.drifting()
+        self._take: Callable[[Any], None] | None = None
         self.n_rows = 0
+
+    @property
+    def recipe(self) -> Recipe:
+        """What judges this pass."""
+        return self._recipe
+
+    def tap(self, take: Callable[[Any], None]) -> None:
+        """Let `take` see every batch just before it is judged."""
+        self._take = take
 
     def __iter__(self) -> Iterator[pl.DataFrame]:
         from jamais.watcher import scored
 
-        for frame in scored(self._recipe, self._reader, self._listener):
+        reader = self._reader if self._take is None else _Tapped(self._reader, self._take)
+        for frame in scored(self._recipe, reader, self._listener):
             self.n_rows += len(frame)
             self._drifting.push(frame)
             yield frame
@@ -53,3 +64,23 @@ class Pass:
         most = [change for change in report.changes if not change.startswith(" ")][:1]
         moved = str(report).splitlines()[0]
         return ["; ".join([moved, *most, "jamais learn takes in what you vouch for"])]
+
+
+class _Tapped:
+    """A reader whose batches somebody else sees, too."""
+
+    def __init__(self, reader: Any, take: Callable[[Any], None]) -> None:
+        self._reader, self._take = reader, take
+
+    def __iter__(self) -> Iterator[Any]:
+        for batch in self._reader:
+            self._take(batch)
+            yield batch
+
+    @property
+    def bytes_done(self) -> int:
+        return int(self._reader.bytes_done)
+
+    @property
+    def bytes_total(self) -> int:
+        return int(self._reader.bytes_total)

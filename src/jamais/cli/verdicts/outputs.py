@@ -10,8 +10,9 @@ from typing import IO, TYPE_CHECKING
 
 from jamais.cli import told
 from jamais.cli.files import opened
-from jamais.cli.verdicts import sinks
+from jamais.cli.verdicts import pictures, sinks
 from jamais.cli.verdicts.in_order import InOrder
+from jamais.cli.verdicts.segment_table import SegmentTable
 from jamais.cli.verdicts.sinks import Sink
 from jamais.cli.verdicts.table import Table
 from jamais.settings import as_tree
@@ -43,10 +44,7 @@ def write(verdicts: Iterable[pl.DataFrame], wanted: Wanted, watcher: Watcher) ->
         if wanted.alarms:
             files.append(sinks.AlarmFile(stack.enter_context(opened(wanted.alarms)), watcher.version))
         if wanted.plot:
-            from jamais.plots.score_plot import ScorePlot
-
-            plot = ScorePlot(wanted.plot, rate=watcher.alarm_rate)
-            files.append(plot)
+            files.append(pictures.picture(wanted.plot, verdicts, watcher))
         for frame in verdicts:
             n_alarms += int(frame["abnormal"].sum())
             for file in files:
@@ -59,6 +57,8 @@ def write(verdicts: Iterable[pl.DataFrame], wanted: Wanted, watcher: Watcher) ->
 def _verdicts(format_: str, stack: ExitStack, wanted: Wanted, watcher: Watcher) -> Sink:
     file = stack.enter_context(opened(wanted.out))
     unit = told.unit_name(as_tree(watcher.settings))
+    if format_ == "table" and watcher.kind == "series":
+        return SegmentTable(file, rate=watcher.alarm_rate, top=wanted.top)
     if format_ == "table":
         return Table(file, unit=unit, rate=watcher.alarm_rate, top=wanted.top, version=watcher.version)
     sink = _rows(format_, file, wanted.out, stack)

@@ -51,7 +51,10 @@ class Segment:
 
 
 class Segments:
-    """Folds abnormal rows of verdicts, frame by frame, into segments; holds the worst of them only."""
+    """Folds abnormal rows of verdicts, frame by frame, into segments; holds the worst of them only.
+
+    Rows with the same `segment_start` are one segment; where the verdicts do not say it, rows near one another.
+    """
 
     def __init__(self, join: int = JOIN, most: int = MOST_SEGMENTS) -> None:
         self._join, self._most = join, most
@@ -63,6 +66,7 @@ class Segments:
         self._closed: list[Segment] = []
         self._open: Segment | None = None
         self._weight = 0.0
+        self._start: int | None = None
 
     def add(self, frame: pl.DataFrame) -> None:
         """Take a frame of verdicts, in order of its rows."""
@@ -101,8 +105,12 @@ class Segments:
     def _take(self, row: dict[str, Any]) -> None:
         self.n_alarms += 1
         at, time = int(row["row"]), _microseconds(row.get("time"))
-        if self._open is not None and at - self._open.last_row > self._join:
+        start = row.get("segment_start")
+        if self._open is not None and (
+            at - self._open.last_row > self._join if start is None else start != self._start
+        ):
             self.close()
+        self._start = start
         if self._open is None:
             self.n_segments += 1
             self._open = Segment(at, at, time, time, 0, -float("inf"), 1.0, False, "", "", "", at, time)
