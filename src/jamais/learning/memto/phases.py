@@ -17,7 +17,7 @@ from jamais.errors import Cancelled, InputError, SettingsError
 from jamais.learning.memto.batches import WindowModel, window_batches
 from jamais.learning.threads import cpu_threads
 from jamais.learning.training_state.optimizer import optimizer_tree, prepare_optimizer
-from jamais.types import CancelToken, Event, Listener, silent
+from jamais.types import CancelToken, Event, Listener, StateTree, silent
 
 Criterion = Callable[[Tensor, Tensor, Tensor], Tensor]
 """(reconstruction, windows, attention) -> loss; `MEMTOLoss` is one."""
@@ -106,13 +106,12 @@ def _trained(
             values = {"loss": losses[-1]}
             if plan.validation is not None:
                 values["validation"] = _validated(model, plan.validation, criterion)
-                best.offer(model, values["validation"])
+                best.offer(model, optimizer, values["validation"])
             on_event(Event(plan.name, epoch + 1, plan.epochs, values))
             if best.waited_enough:
                 break
-        tree = optimizer_tree(optimizer, model)  # type: ignore[arg-type]
-        model.optimizer_state = {"phase": plan.phase, "adam": copy.deepcopy(tree)}
-        best.restore(model)
+        _check_finite(model, plan.name)
+        model.optimizer_state = {"phase": plan.phase, "adam": best.restore(model) or _moments(model, optimizer)}
         model.count(plan.phase, len(losses))
         model.train(False)
     return losses
@@ -187,17 +186,18 @@ def _validated(model: WindowModel, validation: Iterable[Any], criterion: Criteri
 
 
 class _Best:
-    """Keep weights and items of the best epoch; they belong together."""
+    """Keep weights, items and moments of the best epoch; they belong together."""
 
     def __init__(self, patience: int | None) -> None:
         self._patience = patience
         self._loss = math.inf
         self._worse = 0
-        self._state: dict[str, Any] | None = None
+        self._kept: tuple[dict[str, Any], StateTree] | None = None
 
-    def offer(self, model: WindowModel, loss: float) -> None:
+    def offer(self, model: WindowModel, optimizer: torch.optim.Optimizer, loss: float) -> None:
         if loss < self._loss:
-            self._loss, self._worse, self._state = loss, 0, copy.deepcopy(model.state_dict())
+            self._loss, self._worse = loss, 0
+            self._kept = copy.deepcopy(model.state_dict()), _moments(model, optimizer)
         else:
             self._worse += 1
 
@@ -205,6 +205,19 @@ class _Best:
     def waited_enough(self) -> bool:
         return self._patience is not None and self._worse >= self._patience
 
-    def restore(self, model: WindowModel) -> None:
-        if self._state is not None:
-            model.load_state_dict(self._state)
+    def restore(self, model: WindowModel) -> StateTree | None:
+        """Put the best epoch back and return its moments; nothing where no epoch was judged."""
+        if self._kept is None:
+            return None
+        model.load_state_dict(self._kept[0])
+        return self._kept[1]
+
+
+def _moments(model: WindowModel, optimizer: torch.optim.Optimizer) -> StateTree:
+    return copy.deepcopy(optimizer_tree(optimizer, model))  # type: ignore[arg-type]
+
+
+def _check_finite(model: WindowModel, where: str) -> None:
+    """Raise `SettingsError` when the last step, after which no loss was taken, left weights that are no numbers."""
+    if not all(bool(torch.isfinite(parameter).all()) for parameter in model.parameters()):
+        raise SettingsError(f"training diverged in the last step of {where}: take a lower rate (lr)")

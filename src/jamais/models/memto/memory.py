@@ -70,10 +70,14 @@ class GatedMemory(nn.Module):
         return moved
 
     def store(self, items: Tensor) -> None:
-        """Write items [M, C], cut from their graph; raise `NotReadyError` in evaluation mode or without gradients."""
+        """Write items [M, C], cut from their graph; raise as `check_open` does."""
+        self.check_open()
+        self.place(items)
+
+    def check_open(self) -> None:
+        """Raise `NotReadyError` in evaluation mode or without gradients: the memory must not be written there."""
         if not self.training or not torch.is_grad_enabled():
             raise NotReadyError("the memory is written in training only: model.train(), and not under torch.no_grad()")
-        self.place(items)
 
     def place(self, items: Tensor) -> None:
         """Put items [M, C] in the place of all, as K-means found them; raise `ShapeMismatchError` for others."""

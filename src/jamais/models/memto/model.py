@@ -121,6 +121,7 @@ class MEMTO(nn.Module):
         Gradients flow through the new items to the gate; what is stored is cut from them. Raise `NotReadyError` in
         evaluation mode or under `torch.no_grad()`.
         """
+        self.memory.check_open()
         queries = self.encoder(self._checked(x))
         items = self.memory.updated(queries)
         self.memory.store(items - self.encoder.recentre(queries))  # items move with the origin of the queries
