@@ -126,6 +126,35 @@ class Intake:
         """Read stamps that came beside an array."""
         return self._stamps.read(column, self._whose, self._at)
 
+    def long_lines(self, held: bytes | pl.DataFrame) -> pl.DataFrame | None:
+        """Read lines of the long layout as a table of moments, names and values; None where the layout is wide."""
+        at = self._at
+        if isinstance(held, bytes):
+            body = held.removeprefix(BOM_UTF8).lstrip(b"\r\n") if self._delimited is None else held
+            self._delimited = self._delimited_of(body)
+            body = self._delimited.clean(body) if self._delimited is not None else b""
+            if self._delimited is None or not body.strip():
+                return None
+            chosen = self._chosen = self._chosen or self._choose(self._delimited.kinds(body, self._whose, _LOOK_ROWS))
+            if not chosen.is_long:
+                return None
+            frame = self._delimited.frame(body, chosen, self._whose, at)
+        else:
+            frame = held
+            chosen = self._choose({name: _kind(frame[name].head(_LOOK_ROWS)) for name in frame.columns})
+        if chosen.time is None or chosen.name is None or chosen.value is None:
+            return None
+        self._at += len(frame)
+        times = self._stamps.read(frame[chosen.time], self._whose, at)
+        values = _floats(frame[chosen.value], self._whose, at)
+        return pl.DataFrame(
+            [
+                pl.Series(chosen.time, times).set(pl.Series(times == NO_TIME), None),
+                frame[chosen.name].cast(pl.String),
+                pl.Series(chosen.value, values),
+            ]
+        ).with_columns(pl.col(chosen.time).cast(pl.Datetime("us")).dt.replace_time_zone("UTC"))
+
     def flush(self) -> Piece:
         """Give the row that was held back because more of its values might have come."""
         return self._pivot.flush() if self._pivot is not None else self._nothing()
@@ -236,7 +265,7 @@ class Intake:
         infinite = np.isinf(values)
         if infinite.any():
             self.counts["infinite values taken for missing"] += int(infinite.sum())
-            values[infinite] = np.nan
+            return np.where(infinite, np.nan, values)
         return values
 
     def _nothing(self) -> Piece:

@@ -16,7 +16,8 @@ from jamais.sources.series.opened.opening import opened
 from jamais.sources.series.opened.source import Numbers, SeriesSource
 from jamais.sources.series.settings import SeriesReading
 from jamais.sources.series.stamps.grid import Grid
-from jamais.sources.series.stamps.line import TimeLine, keeps_no_step, usual_step
+from jamais.sources.series.stamps.line import TimeLine, keeps_no_step, repeats, usual_step
+from jamais.sources.series.survey import in_order_of_time, survey
 from jamais.types import NO_TIME
 
 _CELLS = 4 << 20
@@ -32,7 +33,7 @@ def open_series(
     None: the median among the first rows.
     """
     options = options or SeriesReading()
-    return SeriesReader(opened(data, options), options, channels, step)
+    return SeriesReader(in_order_of_time(opened(data, options), options), options, channels, step)
 
 
 class SeriesReader:
@@ -111,14 +112,18 @@ class SeriesReader:
                 if self._given_step is None and n_waiting < self._options.block_rows:
                     continue
                 piece, waiting = self._begun(waiting), []
-            assert self._line is not None
-            yield self._line.put(piece.times, piece.values)
+            yield from self._put(piece)
         if waiting:
-            piece = self._begun(waiting)
-            assert self._line is not None
-            yield self._line.put(piece.times, piece.values)
+            yield from self._put(self._begun(waiting))
         if self._line is not None:
             yield self._line.flush()
+
+    def _put(self, piece: Piece) -> Iterator[SeriesBlock]:
+        """Lay down so few rows at once that a gap before each of them could be held."""
+        assert self._line is not None
+        size = max(1, _CELLS // (max(len(self.channels), 1) * (self._options.max_gap_rows + 1)))
+        for start in range(0, len(piece), size):
+            yield self._line.put(piece.times[start : start + size], piece.values[start : start + size])
 
     def _begun(self, waiting: list[Piece]) -> Piece:
         """Settle the step by the first rows."""
@@ -133,6 +138,10 @@ class SeriesReader:
             head = first.times[: max(options.block_rows, 2)]
             _refuse_newest_first(head[head != NO_TIME], self._sources[0].name)
             self.step = usual_step(head)
+            if 2 * repeats(head) > len(head):
+                self._told.append(
+                    "most rows repeat the stamp before: lines of (time, name, value) want name_column and value_column"
+                )
             if keeps_no_step(head):
                 self._told.append('stamps keep no step, so no gaps are marked; resample="60s" would lay a grid')
         self._line = TimeLine(len(self.channels), self.step, options.max_gap_rows)
@@ -140,7 +149,11 @@ class SeriesReader:
 
     def _pieces(self) -> Iterator[Piece]:
         done = 0
-        for source in self._sources:
+        found = survey(self._sources, self._options, self._intake.channels)
+        self._told += [found.said] if found.said else []
+        if self._intake.channels is None and found.names:
+            self._intake.channels = self._options.columns or found.names
+        for source in found.sources:
             self._intake.begin(source.name)
             for part in source.parts(self._options):
                 piece = self._taken(part.held)

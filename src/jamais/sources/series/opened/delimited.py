@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from typing import Any
 
 import polars as pl
@@ -13,7 +14,7 @@ from jamais.sources.series.choosing import EMPTY, NUMBER, STAMP, TEXT, Chosen, a
 from jamais.sources.series.stamps.columns import looks_like_stamp
 
 MISSING = ["", "NaN", "nan", "NAN", "null", "NULL", "Null", "None", "none", "NA", "N/A", "n/a", "#N/A", "-", "?"]
-_LOOK_ROWS = 1_000
+_QUOTED = re.compile(rb'"[^"\n]*"')
 _MOST_COLUMNS = 100_000
 
 
@@ -52,7 +53,7 @@ class Delimited:
         # a comma between semicolons is the comma of a number
         return body.replace(b",", b".") if self.separator == ";" else body
 
-    def kinds(self, body: bytes, whose: str, rows: int = _LOOK_ROWS) -> dict[str, str]:
+    def kinds(self, body: bytes, whose: str, rows: int) -> dict[str, str]:
         """Say what the columns hold, by the first rows of a body that was cleaned."""
         few = b"\n".join(body.split(b"\n", rows)[:rows])
         table = self._texts(few, list(self.names), whose)
@@ -91,9 +92,10 @@ class Delimited:
         """Refuse lines of more or fewer columns; polars would fill up the shorter ones in silence."""
         lines = body.count(b"\n") + 1
         wanted = len(self.names) - 1
-        if body.count(self.separator.encode()) == lines * wanted and (wanted or b'"' not in body):
-            return
         quoted = b'"' in body
+        bare = _QUOTED.sub(b"", body) if quoted else body
+        if bare.count(self.separator.encode()) == lines * wanted:
+            return
         for i, line in enumerate(body.split(b"\n")):
             text = line.decode("utf-8", "replace")
             n = len(_fields(text, self.separator)) if quoted else text.count(self.separator) + 1

@@ -70,7 +70,10 @@ def _paths(text: str) -> list[SeriesSource]:
     found = [one for one in sorted(glob.glob(text, recursive=True)) if not os.path.isdir(one)]
     if not found:
         raise InputError(f"no file matches {text}: check the pattern, and quote it in a shell")
-    return [_file(one) for one in found]
+    sources = [_file(one) for one in found]
+    for source in sources:
+        source.from_glob = True
+    return sources
 
 
 def _file(text: str) -> SeriesSource:
@@ -95,13 +98,19 @@ def _text(source: Source) -> SeriesSource:
         done = 0
         source.notes.clear()
         for body in whole_lines(text_blocks(source, _CSV_BYTES)):
+            _refuse_damage(source)
             done += len(body) + 1
             yield Part(body, min(1.0, done / max(source.size, 1)))
-        damage = [one for one in source.notes if one.startswith("truncated")]
-        if damage:
-            raise InputError(damage[0])
+        _refuse_damage(source)
 
     return SeriesSource(source.name, "csv", parts, source.size, again=source.size > 0)
+
+
+def _refuse_damage(source: Source) -> None:
+    damage = next((one for one in source.notes if one.startswith("truncated")), None)
+    if damage is not None:
+        said = damage.removeprefix("truncated: ").partition(";")[0]
+        raise InputError(f"{said}: copy it again")
 
 
 def _lines(lines: Iterable[str | bytes]) -> SeriesSource:

@@ -38,3 +38,5 @@ class SeriesSource:
     size: int = 0
     again: bool = True
     """Whether `parts` may be called more than once."""
+    from_glob: bool = False
+    """Its place among the others is decided by its first stamp."""

@@ -12,6 +12,8 @@ from jamais.types import NO_TIME, Floats, Ints
 
 IRREGULAR_SHARE = 0.2
 """From this share of gaps on, stamps have no step: events, not samples."""
+_FEW = 20
+"""Of fewer stamps one cannot tell."""
 
 
 def usual_step(times: Ints) -> int:
@@ -22,13 +24,18 @@ def usual_step(times: Ints) -> int:
     if not len(apart):
         return 0
     step = int(np.median(apart))
-    return step if _share_of_gaps(apart, step) <= IRREGULAR_SHARE else 0
+    return step if len(apart) < _FEW or _share_of_gaps(apart, step) <= IRREGULAR_SHARE else 0
 
 
 def keeps_no_step(times: Ints) -> bool:
     """Say whether there are stamps, but without a step."""
     known = times[times != NO_TIME]
     return bool((np.diff(known) > 0).any()) and usual_step(times) == 0
+
+
+def repeats(times: Ints) -> int:
+    """Count the stamps that are those of the row before."""
+    return int(((times[1:] == times[:-1]) & (times[1:] != NO_TIME)).sum())
 
 
 def _share_of_gaps(apart: Ints, step: int) -> float:
