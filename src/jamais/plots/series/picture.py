@@ -7,7 +7,9 @@ from typing import Any
 import numpy as np
 
 from jamais.plots.canvas import figure_class
-from jamais.plots.series.scene import Scene, headline, told, when
+from jamais.plots.memory_words import legible
+from jamais.plots.series.scene import MOST_NAME, Scene, headline, told, when
+from jamais.plots.series.segments import GUILTY, Segment
 from jamais.types import Bools, Floats
 
 MOST_PANELS = 5
@@ -100,14 +102,11 @@ def _draw_channel(axes: Any, seen: Scene, channel: int) -> None:
     offset.set_x(-0.004)
 
 
-def _is_named(seen: Scene, segment: Any, channel: int) -> bool:
-    from jamais.plots.memory_words import legible
-    from jamais.plots.series.scene import MOST_NAME
-
-    return any(legible(name, MOST_NAME) == seen.channels[channel] for name, _ in segment.responsible())
+def _is_named(seen: Scene, segment: Segment, channel: int) -> bool:
+    return any(legible(name, MOST_NAME) == seen.channels[channel] for name, _ in segment.responsible(GUILTY))
 
 
-def _shade(axes: Any, seen: Scene, segment: Any, alpha: float) -> None:
+def _shade(axes: Any, seen: Scene, segment: Segment, alpha: float) -> None:
     left, right = _edges(seen, *seen.span(segment))
     axes.axvspan(left, right, color=RED, alpha=alpha, linewidth=0)
 

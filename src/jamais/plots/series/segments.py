@@ -12,6 +12,8 @@ from jamais.types import NO_TIME
 if TYPE_CHECKING:
     import polars as pl
 
+GUILTY = 0.15
+"""Share from which on a channel is marked in a picture as one that a segment comes from."""
 JOIN = 5
 """Abnormal rows with fewer normal ones between them belong to one segment."""
 MOST_SEGMENTS = 500

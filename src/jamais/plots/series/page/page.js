@@ -13,7 +13,9 @@ const channels = D.channels.map((one) => {
   const open = (text) => Float64Array.from(f32(text), (away) => one.base + away);
   return { name: one.name, low: open(one.low), high: open(one.high), named: new Set() };
 });
-D.segments.forEach((s, i) => s.blame.forEach(([c]) => channels[c] && channels[c].named.add(i)));
+D.segments.forEach((s, i) => s.blame.forEach(([c, share], at) => {
+  if (channels[c] && (share >= D.guilty || !at)) channels[c].named.add(i);
+}));
 
 const panels = byId("panels"), strip = byId("strip"), read = byId("read");
 const LEFT = 62, RIGHT = 12, PANEL = 92, SCORE = 132, HEAD = 20, AXIS = 34, TRUTH = 16, STRIP = 46;
@@ -59,7 +61,7 @@ function figure(value) {
   if (size !== 0 && (size >= 1e7 || size < 1e-3)) return value.toExponential(2);
   return size >= 1e4 ? grouped(value).replace("-,", "-") : String(Number(value.toPrecision(4)));
 }
-const rare = (p, about) => (Number.isFinite(p) ? (about ? "~" : "") + Number(p.toPrecision(2)) : "unknown");
+const rare = (p) => (!Number.isFinite(p) ? "unknown" : p < 1e-3 ? p.toExponential(0) : String(Number(p.toPrecision(2))));
 
 // ---- ticks ----
 function nice(low, high, most) {
@@ -375,7 +377,7 @@ function told(place) {
   const i = bucket(place), run = last[i] > first[i], zone = D.timed ? " UTC" : "";
   const lines = [moment(first[i]) + (run ? " to " + moment(last[i]) : "") + zone];
   if (Number.isFinite(scoreHigh[i])) {
-    lines.push(`score ${figure(scoreHigh[i])}${run ? " at most" : ""}, p ${rare(pValue[i], false)}${run ? " at least" : ""}`);
+    lines.push(`score ${figure(scoreHigh[i])}${run ? " at most" : ""}, p ${rare(pValue[i])}${run ? " at least" : ""}`);
   } else lines.push("no verdict here");
   const near = D.segments.filter((s) => place >= s.from - reach(s) && place <= s.to + reach(s));
   for (const s of near.slice(0, 2)) {

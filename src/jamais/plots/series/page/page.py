@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from jamais.plots.memory_words import legible
 from jamais.plots.series.scene import Scene, headline, told, when
-from jamais.plots.series.segments import Segment
+from jamais.plots.series.segments import GUILTY, Segment
 from jamais.plots.series.trace import MOST_BUCKETS
 from jamais.types import Floats
 
@@ -130,7 +130,7 @@ def _data(seen: Scene, listed: list[Segment], kept: tuple[int, ...]) -> dict[str
     worst = float(known.max(initial=0.0))
     threshold = float(seen.threshold)
     return {
-        "timed": seen.timed, "origin": origin, "step": seen.step, "threshold": threshold,
+        "timed": seen.timed, "origin": origin, "step": seen.step, "threshold": threshold, "guilty": GUILTY,
         "log": bool(0 < _LOG_FROM * threshold < worst),
         "floor": max(float(np.quantile(known, 0.02)) if len(known) else 0.0, 1e-3 * max(threshold, 1e-9)),
         "first": _packed(places[:, 0] - origin, "<f8"), "last": _packed(places[:, 1] - origin, "<f8"),
