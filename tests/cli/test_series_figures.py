@@ -117,6 +117,26 @@ def test_a_wrong_file_is_named(text: str, said: str, tmp_path: Path) -> None:
         measured(frames(), labels_of(path), 0.01)
 
 
+def test_a_watcher_of_a_series_is_evaluated_from_the_shell(tmp_path: Path, typed) -> None:
+    generator = np.random.default_rng(1)
+    waves = np.sin(np.arange(1600)[:, None] / [4.0, 9.0]) + generator.normal(size=(1600, 2)) / 20
+    waves[1000 + np.flatnonzero(TRUTH), 1] += 2
+    for name, rows in (("past", waves[:1000]), ("today", waves[1000:])):
+        pl.DataFrame(rows, schema=["cpu", "io"]).write_csv(tmp_path / f"{name}.csv")
+    truth = written(tmp_path / "truth.csv", WAYS["stretches without a label"])
+    fitted = typed("fit", tmp_path / "past.csv", "--kind", "series", "--out", tmp_path / "w")
+    assert fitted.code == 0, fitted.err
+    said = typed("evaluate", tmp_path / "w", tmp_path / "today.csv", "--labels", truth)
+    assert said.code == 0, said.err
+    assert "squared norm" in said.out
+    figures = json.loads(typed("evaluate", tmp_path / "w", tmp_path / "today.csv", "--labels", truth, "--json").out)
+    assert figures["score"]["vus_pr"] > 2 * figures["uniform_random"]["vus_pr"]
+    assert figures["segment_rows"] == [[100, 119], [400, 449]]
+    wrong = typed("evaluate", tmp_path / "w", tmp_path / "today.csv", "--labels", tmp_path / "no.csv")
+    assert (wrong.code, wrong.out) == (2, "")
+    assert "no such file" in wrong.err
+
+
 def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no such file"):
         labels_of(str(tmp_path / "no.csv"))

@@ -51,6 +51,8 @@ def test_the_figures_are_those_of_the_single_functions(metrics):
     assert ours.event_f1 == series.event_f1(labels, alarms).f1
     assert ours.affiliation_f1 == series.affiliation(labels, alarms).f1
     assert ours.pa_k_area == series.percent_adjusted(labels, alarms).area
+    pair = series.point_adjusted(labels, alarms)
+    assert (ours.pa_f1, ours.pa_f1_random) == (pair.f1, pair.random)
     assert ours.alarms_per_day == series.alarm_load(alarms, metrics["times"]).per_day
     assert ours.median_delay_seconds == 60 * ours.median_delay_rows
     assert made.delays.rows.tolist() == series.delays(labels, alarms).rows.tolist()

@@ -119,7 +119,8 @@ def report(
     if repeats < 1:
         raise InputError(f"random scores need one repeat or more, got {repeats}")
     width = window if window is not None else NO_WINDOW if values is None else _period(values, train)
-    measure = _Measure(truth, times, width, thresholds, seed)
+    chance = point_adjusted(truth, raised, seed=seed).random
+    measure = _Measure(truth, times, width, thresholds, chance)
     n_alarms, generator = int(raised.sum()), np.random.default_rng(seed)
     noise = [generator.random(len(truth)) for _ in range(repeats)]
     first = event_f1(truth, raised)
@@ -164,16 +165,18 @@ def table(figures: Mapping[str, Any]) -> str:
 class _Measure:
     """Measures one score after the other against the same truth."""
 
-    def __init__(self, truth: Bools, times: ArrayLike | None, window: int, thresholds: int, seed: int) -> None:
+    def __init__(
+        self, truth: Bools, times: ArrayLike | None, window: int, thresholds: int, adjusted_chance: float
+    ) -> None:
         self._truth, self._times = truth, times
-        self._window, self._thresholds, self._seed = window, thresholds, seed
+        self._window, self._thresholds, self._adjusted_chance = window, thresholds, adjusted_chance
 
     def of(self, score: Floats, alarms: Bools) -> SeriesFigures:
         truth = self._truth
         volumes = vus(truth, score, self._window, self._thresholds)
         near, events, load = affiliation(truth, alarms), event_f1(truth, alarms), alarm_load(alarms, self._times)
         late = delays(truth, alarms, self._times)
-        adjusted = point_adjusted(truth, alarms, seed=self._seed)
+        by_percent = percent_adjusted(truth, alarms, repeats=1)
         return SeriesFigures(
             vus_pr=volumes.pr,
             vus_roc=volumes.roc,
@@ -184,15 +187,15 @@ class _Measure:
             affiliation_f1=near.f1,
             affiliation_precision=near.precision,
             affiliation_recall=near.recall,
-            pa_k_area=percent_adjusted(truth, alarms, repeats=1).area,
+            pa_k_area=by_percent.area,
             alarmed_rows=load.rows,
             alarms=load.alarms,
             alarms_per_day=load.per_day,
             segments_found=events.found,
             median_delay_rows=late.median_rows,
             median_delay_seconds=late.median_seconds,
-            pa_f1=adjusted.f1,
-            pa_f1_random=adjusted.random,
+            pa_f1=float(by_percent.f1[0]),
+            pa_f1_random=self._adjusted_chance,
         )
 
 
