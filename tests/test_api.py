@@ -6,11 +6,14 @@ import gzip
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pandas as pd
 import polars as pl
 import pytest
 from tests.reference.small_log import GROUP_BY, TINY, normal, today
 
 import jamais
+from jamais import api
 from jamais.errors import CorruptStateError, DamagedVersionWarning, InputError, SettingsError, StateError
 from jamais.memory import CoverMemory
 from jamais.persistence import save_model_binary
@@ -77,6 +80,27 @@ def test_the_kind_of_text_need_not_be_said(tmp_path: Path) -> None:
         assert jamais.fit(path, settings=TINY).kind == "logs"
     assert jamais.fit(LINES, settings=TINY).kind == "logs"
     assert jamais.fit(str(tmp_path / "app.l*"), settings=TINY).kind == "logs"
+
+
+def test_a_table_with_a_time_column_is_a_series(tmp_path: Path) -> None:
+    times = [f"2024-03-01T{i // 60:02}:{i % 60:02}:00Z" for i in range(600)]
+    rows = np.random.default_rng(0).normal(size=(600, 2))
+    table = pl.DataFrame({"time": times, "cpu": rows[:, 0], "memory": rows[:, 1]})
+    table.write_csv(tmp_path / "m.csv")
+    table.write_parquet(tmp_path / "m.parquet")
+    (tmp_path / "m.csv.gz").write_bytes(gzip.compress((tmp_path / "m.csv").read_bytes()))
+    pandas = pd.DataFrame(rows, columns=["cpu", "memory"], index=pd.to_datetime(times))
+    for data in (tmp_path / "m.csv", [tmp_path / "m.parquet"], str(tmp_path / "*.csv.gz"), table, pandas):
+        assert api._kind_of(data) == "series"
+    assert jamais.fit(tmp_path / "m.csv").kind == "series"
+
+
+def test_a_table_of_messages_is_no_series(tmp_path: Path) -> None:
+    table = pl.DataFrame({"time": ["2024-03-01T10:00:00Z"], "pid": [7], "message": ["it began"]})
+    table.write_csv(tmp_path / "log.csv")
+    for data in (table, tmp_path / "log.csv"):
+        with pytest.raises(InputError, match="kind="):
+            jamais.fit(data)
 
 
 @pytest.mark.parametrize("data", ["cpu.csv", "x.parquet", Path("v.npy"), 17, pl.DataFrame({"cpu": [1.0]})], ids=str)

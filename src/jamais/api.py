@@ -28,9 +28,9 @@ def fit(
 ) -> Watcher:
     """Learn from scratch what is normal in `data`, and save it as version 1 if `out` names a folder.
 
-    `kind` is "logs" or "embeddings": text is taken for logs, numbers want it said. Settings come as a mapping,
-    and the first level of them as keywords too: `fit("app.log", kind="logs", window="60s")`. Raises InputError or
-    SettingsError for what cannot be used.
+    `kind` is "logs", "series" or "embeddings": text is taken for logs, a table with a time column for a series, other
+    numbers want it said. Settings come as a mapping, and the first level of them as keywords too:
+    `fit("app.log", kind="logs", window="60s")`. Raises InputError or SettingsError for what cannot be used.
     """
     kind = kind or _kind_of(data)
     recipe = registry.find(kind).fit(data, {**(settings or {}), **changes}, seed, on_event, cancel)
@@ -78,15 +78,25 @@ def _taken_out(path: str | Path) -> Watcher:
 
 
 def _kind_of(data: Any) -> str:
-    """Text is a log; numbers in a table may be a series or embeddings, so their kind must be said."""
+    """Text is a log, a table with a time column a series; other numbers may be either, so their kind must be said."""
     paths = data if isinstance(data, list | tuple) else [data]
     named = [str(path).lower() for path in paths if isinstance(path, str | Path)]
-    text = not any(name.endswith(TABLE_SUFFIXES) and "\n" not in name for name in named)
+    text = not any(_unpacked(name).endswith(TABLE_SUFFIXES) and "\n" not in name for name in named)
     if text and isinstance(data, Path | Iterable) and not hasattr(data, "shape"):
         return "logs"
+    if named or hasattr(data, "columns"):
+        from jamais.sources.series import is_over_time
+
+        if is_over_time(data):
+            return "series"
     raise InputError(
-        f"cannot tell what kind of data {_shown(data)} is: say kind='embeddings' (rows of numbers) or kind='logs'"
+        f"cannot tell what kind of data {_shown(data)} is: say kind='embeddings' (rows of numbers), kind='series' "
+        "(rows over time, the oldest first) or kind='logs'"
     )
+
+
+def _unpacked(name: str) -> str:
+    return name.removesuffix(".gz").removesuffix(".xz").removesuffix(".zst")
 
 
 def _shown(data: Any) -> str:

@@ -24,6 +24,7 @@ from jamais.types import NO_TIME, Floats, Ints
 
 _LOOK_ROWS = 1_000
 _MOST_NAMES = 100_000
+_NO_LINES = pl.DataFrame(schema={"time": pl.Datetime("us", "UTC"), "name": pl.String, "value": pl.Float64})
 _UNSTAMPED = "rows without a stamp"
 
 
@@ -126,22 +127,33 @@ class Intake:
         """Read stamps that came beside an array."""
         return self._stamps.read(column, self._whose, self._at)
 
+    def look(self, held: bytes | pl.DataFrame) -> tuple[Chosen | None, dict[str, str]]:
+        """Say where in a first piece stamps and values are, and what its columns hold; nothing of it is taken."""
+        if not isinstance(held, bytes):
+            kinds = {name: _kind(held[name].head(_LOOK_ROWS)) for name in held.columns}
+            return self._choose(kinds), kinds
+        body = held.removeprefix(BOM_UTF8).lstrip(b"\r\n") if self._delimited is None else held
+        self._delimited = self._delimited_of(body)
+        body = self._delimited.clean(body) if self._delimited is not None else b""
+        if self._delimited is None or not body.strip():
+            return None, {}
+        kinds = self._delimited.kinds(body, self._whose, _LOOK_ROWS)
+        return self._choose(kinds), kinds
+
     def long_lines(self, held: bytes | pl.DataFrame) -> pl.DataFrame | None:
         """Read lines of the long layout as a table of moments, names and values; None where the layout is wide."""
         at = self._at
+        chosen = self._chosen = self._chosen or self.look(held)[0]
+        if chosen is None or not chosen.is_long:
+            return None
+        frame = held
         if isinstance(held, bytes):
-            body = held.removeprefix(BOM_UTF8).lstrip(b"\r\n") if self._delimited is None else held
-            self._delimited = self._delimited_of(body)
-            body = self._delimited.clean(body) if self._delimited is not None else b""
-            if self._delimited is None or not body.strip():
-                return None
-            chosen = self._chosen = self._chosen or self._choose(self._delimited.kinds(body, self._whose, _LOOK_ROWS))
-            if not chosen.is_long:
-                return None
+            assert self._delimited is not None
+            body = self._delimited.clean(held.removeprefix(BOM_UTF8))
+            if not body.strip():
+                return _NO_LINES
             frame = self._delimited.frame(body, chosen, self._whose, at)
-        else:
-            frame = held
-            chosen = self._choose({name: _kind(frame[name].head(_LOOK_ROWS)) for name in frame.columns})
+        assert isinstance(frame, pl.DataFrame)
         if chosen.time is None or chosen.name is None or chosen.value is None:
             return None
         self._at += len(frame)
@@ -149,11 +161,11 @@ class Intake:
         values = _floats(frame[chosen.value], self._whose, at)
         return pl.DataFrame(
             [
-                pl.Series(chosen.time, times).set(pl.Series(times == NO_TIME), None),
-                frame[chosen.name].cast(pl.String),
-                pl.Series(chosen.value, values),
+                pl.Series("time", times).set(pl.Series(times == NO_TIME), None),
+                frame[chosen.name].cast(pl.String).alias("name"),
+                pl.Series("value", values),
             ]
-        ).with_columns(pl.col(chosen.time).cast(pl.Datetime("us")).dt.replace_time_zone("UTC"))
+        ).with_columns(pl.col("time").cast(pl.Datetime("us")).dt.replace_time_zone("UTC"))
 
     def flush(self) -> Piece:
         """Give the row that was held back because more of its values might have come."""

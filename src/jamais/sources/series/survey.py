@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import polars as pl
 
 from jamais.errors import InputError
+from jamais.sources.formats.keyed import MESSAGE_KEYS
 from jamais.sources.series.block import Piece
+from jamais.sources.series.choosing import TEXT
 from jamais.sources.series.intake import Intake, names_of
+from jamais.sources.series.opened.opening import opened
 from jamais.sources.series.opened.source import Numbers, Part, SeriesSource
 from jamais.sources.series.settings import SeriesReading
 from jamais.types import NO_TIME
@@ -62,6 +66,21 @@ def survey(sources: list[SeriesSource], options: SeriesReading, channels: tuple[
             "are sorted here: sort them by time"
         )
     return Survey([_sorted(sources, options, channels)], tuple(names), "lines were sorted by time")
+
+
+def is_over_time(data: Any) -> bool:
+    """Say whether a table (a path, paths or a DataFrame) has a column of stamps and numbers beside it, and no texts
+    that are read as messages."""
+    try:
+        source = opened(data, SeriesReading())[0]
+        held = next(iter(source.parts(SeriesReading()))).held
+        if isinstance(held, Numbers):
+            return False
+        chosen, kinds = Intake(SeriesReading(), None).look(held)
+    except (InputError, IndexError, StopIteration):
+        return False
+    messages = any(kind == TEXT and name.strip().lower() in MESSAGE_KEYS for name, kind in kinds.items())
+    return chosen is not None and chosen.time is not None and not messages
 
 
 def _long_frames(
