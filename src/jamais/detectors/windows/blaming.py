@@ -59,10 +59,15 @@ def places(banks: WindowBanks, values: Floats, rows: Ints) -> Vectors:
 def _described(banks: WindowBanks, values: Floats, rows: Ints):  # type: ignore[no-untyped-def]
     """Describe the windows that end at `rows` in every bank."""
     steps, past = banks.steps_of(values), banks.past + 1
-    windows = np.full((len(rows), past, banks.channels), np.nan)
-    for at, row in enumerate(rows.tolist()):
-        piece = steps[max(0, row + 1 - past) : row + 1]
-        windows[at, past - len(piece) :] = piece
-    trailing = Trailing(windows.reshape(-1, banks.channels))
+    start, stop = (max(0, int(rows.min()) + 1 - past), int(rows.max()) + 1) if len(rows) else (0, 0)
+    if stop - start < len(rows) * past:
+        # Rows close together share what lies before them.
+        trailing, at = Trailing(steps[start:stop]), rows - start
+    else:
+        windows = np.full((len(rows), past, banks.channels), np.nan)
+        for slot, row in enumerate(rows.tolist()):
+            piece = steps[max(0, row + 1 - past) : row + 1]
+            windows[slot, past - len(piece) :] = piece
+        trailing, at = Trailing(windows.reshape(-1, banks.channels)), np.arange(past - 1, len(rows) * past, past)
     for weight, unit, bank in zip(banks.weights.tolist(), banks.units.tolist(), banks.banks, strict=True):
-        yield weight, unit, bank, bank.descriptor.of(trailing)[past - 1 :: past]
+        yield weight, unit, bank, bank.descriptor.of(trailing)[at]
