@@ -55,11 +55,10 @@ def _rows_read(recipe: Any) -> dict[str, str]:
 def _series_read(recipe: Any) -> dict[str, str]:
     """Say what series was read, and what is remembered of it."""
     facts, banks = recipe.facts, recipe.banks
-    period = f", period {banks.period:,} rows" if banks.period else ""
     return {
         "read": f"{facts.rows:,} rows of {len(facts.channels):,} channels ({facts.format}), "
         f"{span(facts.first_time, facts.last_time)}",
-        "learned": f"windows of up to {banks.past + 1:,} rows in {len(banks.names)} banks{period}",
+        "learned": f"windows of up to {banks.past + 1:,} rows in {len(banks.names)} banks",
     } | ({"note": "; ".join(recipe.said)} if recipe.said else {})
 
 

@@ -17,7 +17,7 @@ from jamais.types import NO_TIME, CancelToken, Event, Floats, Listener
 if TYPE_CHECKING:
     from jamais.recipes.series.recipe import SeriesRecipe
 
-FEWEST_ROWS = 50
+FEWEST_ROWS = 100
 NAMED = 8
 """Channels that a sentence names at most."""
 

@@ -28,14 +28,14 @@ def _of(recipe: SeriesRecipe, scorer: SeriesScorer, seen: Seen | None) -> list[d
     if seen is None:
         return []
     of, alarms, names = scorer.judge(seen)
-    blame = recipe.banks.blame(seen.values, np.arange(seen.first, seen.last), hindsight=scorer.hindsight)
+    shares, ends = recipe.blamed(seen.values, np.arange(seen.first, seen.last))
     causes = {alarm.at: alarm.cause for alarm in alarms} | {
         at: cause for at, cause in of.answered.items() if not of.abnormal[at]
     }
     told = []
     for at in np.flatnonzero(seen.rows >= 0).tolist():
-        ranked = np.argsort(-blame.shares[at], kind="stable").tolist()
-        nearest = int(blame.when[at])
+        ranked = np.argsort(-shares[at], kind="stable").tolist()
+        nearest = int(ends[at])
         cause = causes.get(at, names[at])
         answer = recipe.answers.by_cause.get(cause)
         told.append(
@@ -48,7 +48,7 @@ def _of(recipe: SeriesRecipe, scorer: SeriesScorer, seen: Seen | None) -> list[d
                 "abnormal": bool(of.abnormal[at]),
                 "missing": bool(of.missing[at]),
                 "banks": dict(zip(recipe.banks.names, of.parts[at].tolist(), strict=True)),
-                "channels": [{"channel": recipe.channels[c], "share": float(blame.shares[at, c])} for c in ranked],
+                "channels": [{"channel": recipe.channels[c], "share": float(shares[at, c])} for c in ranked],
                 "nearest": {"row": nearest, "window": words.window(recipe, nearest)} if nearest >= 0 else None,
                 "belief": None if answer is None else answer.belief(recipe.settings.answers),
             }

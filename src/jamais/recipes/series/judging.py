@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -29,8 +30,6 @@ class Judged:
     missing: Bools
     parts: Floats
     """Calibrated distance in each bank [m, banks]."""
-    nearest: Ints
-    """Prototype it is nearest to in each bank [m, banks]."""
     answered: dict[int, str]
     """Causes with an answer, by row; of rows that alarm, or would without the answer."""
     asked: Ints
@@ -62,7 +61,7 @@ def judged(recipe: SeriesRecipe, seen: Seen, *, hindsight: bool) -> Judged:
             p_value[told], extrapolated[told] = calibration.p_value(score[told])
     abnormal = p_value <= recipe.alarm_rate
     parts = np.where(missing[:, None], 0.0, look.parts)
-    return Judged(seen, score, p_value, extrapolated, abnormal, missing, parts, look.nearest, answered, asked, places)
+    return Judged(seen, score, p_value, extrapolated, abnormal, missing, parts, answered, asked, places)
 
 
 def items(seen: Seen, past: int) -> list[str]:
@@ -84,6 +83,7 @@ def _row_hashes(values: Floats) -> _Words:
     return _mixed(np.add.reduce(_mixed(words + odd) * odd, axis=1))
 
 
+@lru_cache(maxsize=8)
 def _odd(n: int) -> _Words:
     """Give n odd numbers, always the same."""
     return _mixed(np.arange(1, n + 1, dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15)) | np.uint64(1)

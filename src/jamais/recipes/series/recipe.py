@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -35,6 +35,10 @@ if TYPE_CHECKING:
 
     from jamais.recipes.series.scorer import SeriesScorer
     from jamais.recipes.series.updates.drift import Drifting
+
+
+_AT_ONCE = 256
+"""Windows that are described on their own at once: of 64 rows and 38 channels they take 5 MB."""
 
 
 class SeriesRecipe:
@@ -120,7 +124,18 @@ class SeriesRecipe:
         """Give the windows that end at `rows` [m] of a stretch [n, channels] as descriptors [m, width]."""
         if not len(rows):
             return np.empty((0, self.width), dtype=np.float32)
-        return np.ascontiguousarray(self.banks.places(values, rows), dtype=np.float32)
+        return np.concatenate([self.banks.places(values, rows[part]) for part in self._together(rows)])
+
+    def blamed(self, values: Floats, rows: Ints) -> tuple[Floats, Ints]:
+        """Give the shares [m, channels] of the channels in what makes windows that end at `rows` [m] unlike known ones.
+
+        And the rows [m] of what was learned at which the remembered windows end that they are most like.
+        """
+        shares, ends = np.empty((len(rows), self.banks.channels)), np.empty(len(rows), dtype=np.int64)
+        for part in self._together(rows):
+            blame = self.banks.blame(values, rows[part])
+            shares[part], ends[part] = blame.shares, blame.ends
+        return shares, ends
 
     def causally(self) -> SeriesRecipe:
         """Give the same recipe, judging rows without what comes after them."""
@@ -231,11 +246,21 @@ class SeriesRecipe:
         recipe.reconcile()
         return recipe
 
+    def _together(self, rows: Ints) -> Iterator[slice]:
+        """Cut `rows` [m], in order, into parts whose windows overlap: described together they cost a fraction."""
+        start = 0
+        for at in range(1, len(rows) + 1):
+            if at == len(rows) or at - start == _AT_ONCE or rows[at] - rows[at - 1] > self.banks.past:
+                yield slice(start, at)
+                start = at
+
     def _measure(self) -> None:
         """Find how wide windows are described, and how near ones are alike."""
         self.width = self._width()
         threshold = self.banks.calibration().threshold(self.alarm_rate)
-        self.reach = float(self.settings.answers.reach * threshold)
+        # Votes add up to at most the root of their weights times the distance of places: nearer is no alarm, surely.
+        whole = float(np.sqrt(self.banks.weights.sum()))
+        self.reach = float(self.settings.answers.reach * threshold / whole)
         self._begin_answers()
 
     def _begin_answers(self) -> None:

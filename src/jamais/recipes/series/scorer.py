@@ -91,12 +91,12 @@ class SeriesScorer:
         wanted = [at for at, one in enumerate(placed) if self._is_kept(one)]
         windows = self.recipe.places(of.seen.values, local[wanted] + of.seen.first)
         kept: dict[int, Vectors] = dict(zip(wanted, windows, strict=True))
-        blame = self.recipe.banks.blame(of.seen.values, local + of.seen.first, hindsight=self.hindsight)
+        shares, ends = self.recipe.blamed(of.seen.values, local + of.seen.first)
         alarms = []
         for at, (row, one) in enumerate(zip(local.tolist(), placed, strict=True)):
             if one.nth == 1:
                 self._segments.cause = of.answered.get(row) or self._cause(kept[at], names[row])
-            alarms.append(self._alarm(row, one, blame.shares[at], int(blame.when[at]), kept.get(at)))
+            alarms.append(self._alarm(row, one, shares[at], int(ends[at]), kept.get(at)))
         return alarms
 
     def _alarm(self, row: int, one: Placed, shares: Floats, nearest: int, window: Vectors | None) -> Alarm:

@@ -13,7 +13,7 @@ from jamais.recipes.series.alarms import words
 from jamais.recipes.series.alarms.segments import Placed
 from jamais.recipes.series.judging import Judged, items
 from jamais.recipes.series.walk import Seen
-from jamais.types import NO_TIME, Vectors
+from jamais.types import NO_TIME, Ints, Vectors
 
 if TYPE_CHECKING:
     from jamais.recipes.series.recipe import SeriesRecipe
@@ -76,37 +76,56 @@ class Verdicts:
             why[at] = NO_VALUES
         for at, cause in of.answered.items():
             causes[at], why[at] = cause, words.answered(self.recipe, cause)
-        columns: dict[str, list[Any]] = {name: [None] * n for name in _OF_ALARMS}
         for alarm in alarms:
             causes[alarm.at], why[alarm.at] = alarm.cause, alarm.why
-            _fill(columns, alarm)
-        rows, times = of.seen.rows, of.seen.times
-        frame = pl.DataFrame(
-            {
-                "row": rows,
-                "time": pl.Series(np.where(times == NO_TIME, 0, times)).cast(_SCHEMA["time"]),
-                "score": of.score,
-                "p_value": of.p_value,
-                "p_extrapolated": of.extrapolated,
-                "abnormal": of.abnormal,
-                "why": why,
-                "item": names,
-                "cause": causes,
-                **columns,
-            },
-            schema=_SCHEMA,
-        )
-        if (times == NO_TIME).any():
-            frame = frame.with_columns(time=pl.when(pl.Series(times != NO_TIME)).then("time"))
+        rows = of.seen.rows
+        columns = [
+            pl.Series("row", rows),
+            _times(of.seen.times),
+            pl.Series("score", of.score),
+            pl.Series("p_value", of.p_value),
+            pl.Series("p_extrapolated", of.extrapolated),
+            pl.Series("abnormal", of.abnormal),
+            pl.Series("why", why, dtype=pl.String),
+            pl.Series("item", names, dtype=pl.String),
+            pl.Series("cause", causes, dtype=pl.String),
+            *self._of_alarms(alarms, n),
+        ]
+        frame = pl.DataFrame(columns)
         return frame if (rows >= 0).all() else frame.filter(pl.Series(rows >= 0))
 
     def empty(self) -> pl.DataFrame:
         """Give a frame of no rows."""
         return self._empty.clone()
 
+    def _of_alarms(self, alarms: list[Alarm], n: int) -> list[pl.Series]:
+        """Give the columns that only alarms fill, [n] each."""
+        if not alarms:
+            return [column.new_from_index(0, n) for column in self._nothing]
+        filled: dict[str, list[Any]] = {name: [None] * n for name in _OF_ALARMS}
+        for alarm in alarms:
+            _fill(filled, alarm)
+        return [pl.Series(name, values, dtype=_SCHEMA[name]) for name, values in filled.items()]
+
+    @cached_property
+    def _nothing(self) -> list[pl.Series]:
+        return [pl.Series(name, [None], dtype=_SCHEMA[name]) for name in _OF_ALARMS]
+
     @cached_property
     def _empty(self) -> pl.DataFrame:
         return pl.DataFrame(schema=_SCHEMA)
+
+
+def _times(times: Ints) -> pl.Series:
+    """Give times [n] as a column; rows without one have none."""
+    known = times != NO_TIME
+    if known.all():
+        return pl.Series("time", times).cast(_SCHEMA["time"])
+    return pl.Series(
+        "time",
+        [one if is_known else None for one, is_known in zip(times.tolist(), known.tolist(), strict=True)],
+        dtype=pl.Int64,
+    ).cast(_SCHEMA["time"])
 
 
 def _fill(columns: dict[str, list[Any]], alarm: Alarm) -> None:
