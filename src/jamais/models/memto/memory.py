@@ -47,7 +47,9 @@ class GatedMemory(nn.Module):
 
     def attend(self, queries: Tensor, items: Tensor | None = None) -> Tensor:
         """Read: w [n, L, M] = softmax over items of <m_i, q_t> / tau (equation 4), of queries [n, L, C]."""
-        return torch.softmax(self._likeness(queries, self.items if items is None else items), dim=-1)
+        known = self.items if items is None else items
+        attention = torch.softmax(self._likeness(queries.flatten(0, 1), known), dim=0)
+        return attention.view(len(known), *queries.shape[:2]).permute(1, 2, 0)
 
     def updated(self, queries: Tensor) -> Tensor:
         """Return what the items would be after queries [n, L, C]: the gate's gradient flows, nothing is stored.
@@ -59,11 +61,11 @@ class GatedMemory(nn.Module):
         with torch.no_grad():
             likeness = self._likeness(given, self.items)
             if self.competing:
-                won = torch.softmax(likeness, dim=1)
-                shares = won / won.sum(dim=0).clamp_min(torch.finfo(won.dtype).tiny)
+                won = torch.softmax(likeness, dim=0)
+                shares = won / won.sum(dim=1, keepdim=True).clamp_min(torch.finfo(won.dtype).tiny)
             else:
-                shares = torch.softmax(likeness, dim=0)
-            new = shares.T @ given
+                shares = torch.softmax(likeness, dim=1)
+            new = shares @ given
         old = self.items.clone()  # the graph of this step holds it after the buffer has been written
         gate = torch.sigmoid(self.old_gate(old) + self.new_gate(new))
         moved: Tensor = old + gate * (new - old)
@@ -92,8 +94,9 @@ class GatedMemory(nn.Module):
         A product only picks the item; the distance itself is computed from the difference.
         """
         flat = queries.flatten(0, -2)
-        which = torch.addmm(self.items.square().sum(dim=1), flat, self.items.T, alpha=-2.0).argmin(dim=1)
-        distances = (flat - self.items[which]).square().sum(dim=1)
+        lengths = self.items.square().sum(dim=1, keepdim=True)
+        which = torch.addmm(lengths, self.items, flat.T, alpha=-2.0).T.contiguous().argmin(dim=1)
+        distances = (flat - self.items.index_select(0, which)).square().sum(dim=1)
         return distances.view(queries.shape[:-1]), which.view(queries.shape[:-1])
 
     def health(self, queries: Tensor) -> MemoryHealth:
@@ -118,12 +121,15 @@ class GatedMemory(nn.Module):
         self.items.normal_(generator=generator)
 
     def _likeness(self, queries: Tensor, items: Tensor) -> Tensor:
-        """Return <m_i, q_t> / tau [..., M] of queries [..., C]."""
+        """Return <m_i, q_t> / tau [M, k] of queries [k, C].
+
+        A row per item, not per query: a softmax over ten neighbouring numbers took torch twenty times as long.
+        """
         if not self.cosine:
-            return functional.linear(queries, items / self.temperature)
-        directions = functional.normalize(items, dim=-1) / self.temperature
-        lengths: Tensor = queries.norm(dim=-1, keepdim=True).clamp_min(1e-6)
-        likeness: Tensor = functional.linear(queries, directions) / lengths
+            return (items / self.temperature) @ queries.T
+        directions = functional.normalize(items, dim=1) / self.temperature
+        lengths: Tensor = queries.norm(dim=1).clamp_min(1e-6)
+        likeness: Tensor = (directions @ queries.T) / lengths
         return likeness
 
 
