@@ -110,8 +110,9 @@ def spoilt(series: Series, methods: list[str]) -> Iterator[Cells]:
     if not changed.taken.any():
         return
     left, rest = ~changed.taken, changed.rest(series)
+    clean_scores, dirty_scores = (_scores(methods, some) for some in (series, changed.series))
     for method in methods:
-        clean, dirty = (_scores(method, some) for some in (series, changed.series))
+        clean, dirty = clean_scores[method], dirty_scores[method]
         yield {
             "set": series.data,
             "series": series.name,
@@ -126,11 +127,17 @@ def spoilt(series: Series, methods: list[str]) -> Iterator[Cells]:
         }
 
 
-def _scores(method: str, series: Series) -> Floats:
-    if method in ours.METHODS:
-        network, hindsight = ours.METHODS[method]
-        return ours.Fitted(series.train, network).score(series.rows, hindsight=hindsight)[0]
-    return _peer(method, series)[0]
+def _scores(methods: list[str], series: Series) -> dict[str, Floats]:
+    networks = {ours.METHODS[method][0] for method in methods if method in ours.METHODS}
+    fits = {network: ours.Fitted(series.train, network) for network in networks}
+    scores: dict[str, Floats] = {}
+    for method in methods:
+        if method in ours.METHODS:
+            network, hindsight = ours.METHODS[method]
+            scores[method] = fits[network].score(series.rows, hindsight=hindsight)[0]
+        else:
+            scores[method] = _peer(method, series)[0]
+    return scores
 
 
 def log_37(rows: list[Cells], out: Path) -> None:

@@ -9,6 +9,7 @@ One model per series, fitted on its train part, scores of its test part, with TS
 settings (`Optimal_Multi_algo_HP_dict`, seed 0). Written to `benchmarks/results/peers/<method>-<set>.npz`: one float16
 array per series, the share of its rows that score as high or higher (order is all that the measures use, and float16
 is fine near 0: a low number is abnormal); and `about`, a JSON text with versions, settings, cuts and CPU seconds.
+Started again, it goes on where it was stopped.
 
 What differs from TSB-AD, because one CPU thread has to do it:
 - batches are cut from one tensor instead of collated row by row (same windows, same order of work, much faster);
@@ -178,17 +179,31 @@ def main() -> None:
     out = asked.out or (None if asked.limit else KEPT)
     for name in asked.sets:
         for method in asked.methods:
-            kept: dict[str, np.ndarray] = {}
-            seconds: dict[str, dict[str, float]] = {}
-            for path in sorted((folder / name).glob("*.npz"))[: asked.limit]:
-                with np.load(path) as data:
-                    train, test = data["train"].astype(np.float64), data["test"].astype(np.float64)
-                found, seconds[path.stem] = scores_of(method, train, test)
-                kept[path.stem] = small(found)
-                print(name, method, path.stem, seconds[path.stem], flush=True)
-            if out:
-                out.mkdir(parents=True, exist_ok=True)
-                np.savez_compressed(out / f"{method}-{name}.npz", about=np.array(about(method, seconds)), **kept)
+            paths = sorted((folder / name).glob("*.npz"))[: asked.limit]
+            made(method, paths, out / f"{method}-{name}.npz" if out else None)
+
+
+def made(method: str, paths: list[Path], out: Path | None) -> None:
+    """Score series by series and keep each at once; what `out` has from the same settings is not made again."""
+    kept: dict[str, np.ndarray] = {}
+    seconds: dict[str, dict[str, float]] = {}
+    if out and out.exists():
+        with np.load(out) as old:
+            known = json.loads(str(old["about"]))
+            if (known["settings"], known["cut"]) == (SETTINGS[method], CUTS[method]):
+                seconds = known["cpu_seconds"]
+                kept = {name: old[name] for name in old.files if name != "about"}
+    for path in paths:
+        if path.stem in kept:
+            continue
+        with np.load(path) as data:
+            train, test = data["train"].astype(np.float64), data["test"].astype(np.float64)
+        found, seconds[path.stem] = scores_of(method, train, test)
+        kept[path.stem] = small(found)
+        print(path.parent.name, method, path.stem, seconds[path.stem], flush=True)
+        if out:
+            out.parent.mkdir(parents=True, exist_ok=True)
+            np.savez_compressed(out, about=np.array(about(method, seconds)), **kept)
 
 
 def small(found: np.ndarray) -> np.ndarray:
