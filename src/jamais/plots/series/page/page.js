@@ -76,13 +76,16 @@ function niceAt(low, high, most) {
   for (let k = Math.ceil(low / step); k * step <= high + step * 1e-9; k++) ticks.push(k * step);
   return { ticks, digits: Math.max(0, Math.min(12, -Math.floor(Math.log10(step) + 1e-9))) };
 }
-const short = (value, digits) => {
-  const size = Math.abs(value);
-  for (const [unit, name] of [[1e12, "T"], [1e9, "G"], [1e6, "M"], [1e4, "k"]])
-    if (size >= unit) { const u = name === "k" ? 1e3 : unit; return Number((value / u).toPrecision(4)) + name; }
-  if (size !== 0 && size < 1e-4) return value.toExponential(1);
-  return value.toFixed(digits);
-};
+// Labels that differ where ticks do: of small changes of a large value, all but the first say by how much.
+function labels(ticks, digits) {
+  const most = Math.max(...ticks.map(Math.abs), 0), step = ticks.length > 1 ? ticks[1] - ticks[0] : most || 1;
+  if (most !== 0 && most < 1e-3) return ticks.map((tick) => (tick === 0 ? "0" : Number(tick.toPrecision(3)).toExponential()));
+  const [unit, name] = [[1e12, "T"], [1e9, "G"], [1e6, "M"], [1e4, "k"]].find(([from]) => most >= from) || [1, ""];
+  const size = name === "k" ? 1e3 : unit, places = Math.max(0, Math.ceil(Math.log10(size / step) - 1e-9));
+  if (!name) return ticks.map((tick) => tick.toFixed(digits));
+  if (places <= 3) return ticks.map((tick) => (tick / size).toFixed(places) + name);
+  return ticks.map((tick, i) => (i ? "+" + (tick - ticks[0]).toFixed(digits) : (tick / size).toPrecision(4) + name));
+}
 const SECOND = 1e6, MINUTE = 60 * SECOND, HOUR = 60 * MINUTE, DAY = 24 * HOUR;
 const STEPS = [1, 10, 100, 1e3, 1e4, 1e5, SECOND, 5 * SECOND, 15 * SECOND, 30 * SECOND, MINUTE, 5 * MINUTE, 10 * MINUTE,
   30 * MINUTE, HOUR, 3 * HOUR, 6 * HOUR, 12 * HOUR, DAY, 2 * DAY, 7 * DAY, 14 * DAY, 30 * DAY, 91 * DAY, 365 * DAY,
@@ -184,13 +187,13 @@ function frame(pen, top, height, name, note) {
   pen.fillStyle = colour.edge;
   pen.fillRect(LEFT, top + height, state.width - LEFT - RIGHT, 1);
 }
-function levels(pen, scale, top, height, ticks, label) {
-  for (const tick of ticks) {
+function levels(pen, scale, top, height, ticks, named) {
+  for (const [i, tick] of ticks.entries()) {
     const py = Math.round(scale(tick)) + 0.5;
     if (py < top - 1 || py > top + height + 1) continue;
     pen.fillStyle = colour.grid;
     pen.fillRect(LEFT, py - 0.5, state.width - LEFT - RIGHT, 1);
-    write(pen, label(tick), LEFT - 7, py + 4, colour.soft, "right", "11px");
+    write(pen, named[i], LEFT - 7, py + 4, colour.soft, "right", "11px");
   }
 }
 function flags(test) {
@@ -212,7 +215,7 @@ function drawChannel(pen, one, top, i0, i1) {
   const y = (value) => top + height - ((value - low) / (high - low)) * height;
   const { ticks, digits } = nice(low, high, 3);
   const note = state.at === null ? "" : valueAt(one);
-  levels(pen, y, top, height, ticks, (value) => short(value, digits));
+  levels(pen, y, top, height, ticks, labels(ticks, digits));
   frame(pen, top, height, one.name, note);
   clipped(pen, top, height, () => {
     D.segments.forEach((s, i) => shade(pen, s.from, s.to, top, height, one.named.has(i) ? 0.2 : 0.07, "shade"));
@@ -244,7 +247,7 @@ function scoreScale(top, height, i0, i1) {
 function drawScore(pen, top, i0, i1) {
   const height = SCORE - HEAD, { y, ticks, digits } = scoreScale(top, height, i0, i1);
   const i = state.at === null ? -1 : bucket(state.at);
-  levels(pen, y, top, height, ticks, (value) => (value < 1 && state.log ? String(value) : short(value, digits)));
+  levels(pen, y, top, height, ticks, state.log ? ticks.map(figure) : labels(ticks, digits));
   frame(pen, top, height, "score: how unlike all that is remembered", i < 0 ? "" : figure(scoreHigh[i]));
   clipped(pen, top, height, () => {
     D.segments.forEach((s, k) => shade(pen, s.from, s.to, top, height, k === state.on ? 0.2 : 0.1, "shade"));
