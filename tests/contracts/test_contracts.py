@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tests.reference import small_log
+from tests.reference import small_log, small_series
 
 import jamais
 import jamais.detectors
@@ -125,6 +125,17 @@ def test_watcher_of_embeddings(name: str, check: Callable[[WatcherCase], None], 
     check(WatcherCase(make, reload, case.tolist(), upright(rows(80, 3)).tolist()))
 
 
+@pytest.mark.parametrize("check", WATCHER_CHECKS, ids=lambda check: check.__name__)
+@pytest.mark.parametrize("hindsight", [False, True], ids=["causal", "hindsight"])
+def test_watcher_of_series(hindsight: bool, check: Callable[[WatcherCase], None], tmp_path: Path) -> None:
+    def reload(watcher: Any) -> Any:
+        watcher.save(tmp_path / "kept")
+        return jamais.load(tmp_path / "kept")
+
+    rows, more = small_series.listed(small_series.today()), small_series.normal(120, 2, 560).tolist()
+    check(WatcherCase(lambda: small_series.watcher(hindsight=hindsight), reload, rows, more))
+
+
 def test_no_public_detector_or_memory_is_left_out() -> None:
     """Neither what the two rooms give out, nor a detector that one of their modules hides."""
     for room in (jamais.detectors, jamais.memory):
@@ -137,7 +148,7 @@ def test_no_public_detector_or_memory_is_left_out() -> None:
 
 
 def test_every_registered_kind_of_watcher_is_checked() -> None:
-    assert registry.kinds() == ["embeddings", "logs"]
+    assert registry.kinds() == ["embeddings", "logs", "series"]
 
 
 class Forgetful(KNN):

@@ -50,19 +50,21 @@ class Drifting:
                 self._shares[name] = self._shares.get(name, 0.0) + share
 
     def report(self) -> DriftReport:
-        """Say what was found so far; rows are those of the verdicts."""
+        """Say what was found so far; each row that was looked at stands for those up to the next."""
         found = self.test.report(self._channels())
-        since, noticed = (None if one is None else one * self.stride for one in (found.since, found.noticed))
-        # Of all rows the figures would say more than was looked at.
-        return replace(
+        times = self._rows / max(1, found.rows)
+        whole = replace(
             found,
-            rows=found.rows * self.stride,
-            exceedances=found.exceedances * self.stride,
-            expected=found.expected * self.stride,
-            since=since,
-            noticed=noticed,
-            exceedances_noticed=found.exceedances_noticed * self.stride,
+            rows=self._rows,
+            exceedances=round(found.exceedances * times),
+            expected=found.expected * times,
         )
+        if found.since is None or found.noticed is None:
+            return whole
+        since = found.since * self.stride
+        noticed = min((found.noticed + 1) * self.stride, self._rows) - 1
+        rows, share = noticed - since + 1, found.exceedances_noticed / (found.noticed - found.since + 1)
+        return replace(whole, since=since, noticed=noticed, exceedances_noticed=round(share * rows))
 
     def _channels(self) -> list[str]:
         ranked = sorted(self._shares.items(), key=lambda one: (-one[1], one[0]))[:NAMED]

@@ -75,14 +75,14 @@ def learn_unknown(
 def kept_checks(old: SeriesRecipe, new: SeriesRecipe) -> tuple[Check, ...]:
     """Measure what an update did to the verdicts of normal life that is kept."""
     before, after = (recipe.banks.calibration().p_value(old.kept.scores(recipe.banks))[0] for recipe in (old, new))
-    return (
-        guard.normals_changed(
-            before <= CLEARLY * old.alarm_rate,
-            after <= new.alarm_rate,
-            old.settings.guard,
-            name="rows clearly normal that would now alarm (share)",
-        ),
+    changed = guard.normals_changed(
+        before <= CLEARLY * old.alarm_rate,
+        after <= new.alarm_rate,
+        old.settings.guard,
+        name="rows clearly normal that would now alarm (share)",
     )
+    # A window that left the sample is like any other now, of which so many alarm.
+    return (replace(changed, value=max(0.0, changed.value - new.alarm_rate)),)
 
 
 @dataclass
