@@ -39,6 +39,7 @@ _TABLE: dict[str, tuple[str, str]] = {
     "vocab": ("jamais.models.llm", "Vocab"),  # before the LLM of the same lazy module, which would load torch
     "llm": ("jamais.models.llm", "LLM"),
     "dec": ("jamais.models.dec", "DEC"),
+    "surprise": ("jamais.detectors.windows.described.surprise", "Surprise"),
     "patch-encoder": ("jamais.models.patches.encoder", "PatchEncoder"),
     "memto": ("jamais.models.memto", "MEMTO"),
 }

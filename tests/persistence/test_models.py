@@ -125,6 +125,12 @@ def patch_encoder() -> Any:
     return made
 
 
+def surprise() -> Any:
+    from jamais.detectors.windows.described.surprise import Surprise
+
+    return Surprise.learned(np.rint(ROWS.astype(np.float64) * 1024))
+
+
 def cluster_memory() -> Any:
     made = ClusterMemory(exemplars=10, seed=3)
     made.begin(ROWS[:30], np.arange(30) % 2)
@@ -160,6 +166,7 @@ THINGS: dict[str, Callable[[], Any]] = {
     "reconstruction": lambda: taught(Reconstruction()),
     "reservoir-memory": lambda: filled(ReservoirMemory(20)),
     "ring-memory": lambda: filled(RingMemory(20)),
+    "surprise": surprise,
     "tinylogbert": hugging,
     "vocab": vocab,
 }
