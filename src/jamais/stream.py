@@ -36,6 +36,8 @@ class Assembler(Protocol):
 
     def push_chunk(self, data: bytes) -> Any: ...
 
+    def pause(self) -> Any: ...
+
     def flush(self) -> Any: ...
 
     def state_dict(self) -> StateTree: ...
@@ -64,7 +66,7 @@ class Stream:
 
     def pause(self) -> pl.DataFrame:
         """Say that nothing came for a moment: a record that was held back because it might go on is over."""
-        return self._score(self._assembler.flush())
+        return self._score(self._assembler.pause())
 
     def tick(self, seconds: float) -> pl.DataFrame:
         """Say that nothing came for so many seconds since the last record: windows end, silent sessions close."""
@@ -80,7 +82,7 @@ class Stream:
         """Decide all that is still open."""
         import polars as pl
 
-        return pl.concat([self.pause(), *self._scorer.flush()])
+        return pl.concat([self._score(self._assembler.flush()), *self._scorer.flush()])
 
     def state_dict(self) -> StateTree:
         """Give all that a later stream of the same version needs to go on exactly."""

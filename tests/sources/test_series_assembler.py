@@ -237,3 +237,18 @@ def test_one_channel_takes_numbers_one_by_one_or_many() -> None:
     blocks = [assembler.push(piece) for piece in ([1.0], [2.0, 3.0], [[4.0]], np.array([5.0]), "6", {"cpu": 7})]
     np.testing.assert_array_equal(joined(blocks).values[:, 0], np.arange(1.0, 8.0))
     np.testing.assert_array_equal(joined(blocks).rows, np.arange(7))
+
+
+def test_a_pause_gives_an_open_stamp_but_neither_half_a_line_nor_an_open_cell() -> None:
+    long = SeriesAssembler(SeriesReading(), NAMES, STEP)
+    assert len(long.push(["time,name,value", "60,cpu,1", "60,disk,2"])) == 0
+    long.push_chunk(b"120,cp")
+    np.testing.assert_array_equal(long.pause().values, [[1, np.nan, 2]])
+    assert len(long.pause()) == 0
+    long.push_chunk(b"u,3\n")
+    np.testing.assert_array_equal(long.flush().values, [[3, np.nan, np.nan]])
+    grid = SeriesAssembler(SeriesReading(resample="60s"), NAMES, STEP)
+    for line in ("time,cpu", "60,1", "70,3"):
+        grid.push(line)
+        assert len(grid.pause()) == 0
+    np.testing.assert_array_equal(grid.flush().values[:, 0], [2])

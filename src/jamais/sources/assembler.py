@@ -76,8 +76,6 @@ class RecordAssembler:
     def push(self, lines: Iterable[str | bytes]) -> Records:
         """Take whole lines (with or without line feeds) and give the records that are complete."""
         encoded = [one.encode("utf-8", "surrogateescape") if isinstance(one, str) else one for one in lines]
-        if not encoded:
-            return self._nothing()
         return self.push_chunk(b"".join([one if one.endswith(b"\n") else one + b"\n" for one in encoded]))
 
     def push_chunk(self, data: bytes) -> Records:
@@ -109,6 +107,8 @@ class RecordAssembler:
             return self.take(data, final=True)
         left = self._left_of(self._unwrapper) if self._unwrapper else []
         return self._text(left, None, final=True)
+
+    pause = flush  # silence ends a record as the end of the log does
 
     def take(self, body: bytes, following: bytes | None = None, *, final: bool = False) -> Records:
         """Take whole lines without the last line feed; `following` is the next line where it is known."""

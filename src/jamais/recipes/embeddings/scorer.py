@@ -105,6 +105,8 @@ class RowAssembler:
         """Nothing is held back."""
         return Block(np.empty((0, self._recipe.width), dtype=np.float32))
 
+    pause = flush
+
     def state_dict(self) -> StateTree:
         return {"n_rows": self._n_rows}
 

@@ -82,6 +82,10 @@ class SeriesAssembler:
         self._pending = data[end + 1 :]
         return block
 
+    def pause(self) -> SeriesBlock:
+        """Give the open stamp of a long layout: what belongs to one moment comes in one go. Cells stay open."""
+        return self._laid(self._intake.flush())
+
     def flush(self) -> SeriesBlock:
         """Give all that is held back: a last line without its end, an open stamp, an open cell."""
         pending, self._pending = self._pending, b""
