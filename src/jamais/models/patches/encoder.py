@@ -12,12 +12,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from jamais.detectors.windows.described.grid import STEPS
 from jamais.errors import CorruptStateError, SettingsError, ShapeMismatchError
 from jamais.models.patches import fixed_point
 from jamais.models.patches.weights import REACH, STEP, PatchShape, PatchWeights, drawn, weight_shapes
 from jamais.types import Floats, StateTree, Vectors
 
 if TYPE_CHECKING:
+    from jamais.detectors.windows.described.trailing import Trailing
     from jamais.models.patches.network import PatchNetwork
 
 _ROWS = 2_048  # rows that are worked on at once: their features stay in the processor's cache
@@ -37,11 +39,19 @@ class PatchEncoder:
     that make no sense.
     """
 
+    name = "patches"
+    group = "learned"
+
     def __init__(self, channels: int = 1, past: int = 64, width: int = 64, *, hidden: int = 64, seed: int = 0) -> None:
         self.shape: PatchShape = PatchShape(channels=channels, past=past, width=width, hidden=hidden, seed=seed)
         self.steps: int = 0
         """Training steps behind the weights."""
         self._weights: PatchWeights = fixed_point.rounded(drawn(self.shape))
+
+    @property
+    def w(self) -> int:
+        """Rows of a window, as window banks call it."""
+        return self.past
 
     @property
     def channels(self) -> int:
@@ -78,6 +88,15 @@ class PatchEncoder:
             part[:] = self._described(rows[start : start + len(part) + self.past - 1])
         return vectors
 
+    def of(self, trailing: Trailing) -> Floats:
+        """Describe for window banks the windows that end at each row: [n, width] in whole steps, none left out.
+
+        What lies before the first row is missing.
+        """
+        before = np.full((self.past - 1, trailing.steps.shape[1]), np.nan)
+        vectors = self.describe(np.concatenate([before, trailing.steps]) / STEPS)
+        return np.rint(vectors.astype(np.float64) * STEPS)
+
     def network(self) -> PatchNetwork:
         """Make the torch module of these weights, to train it; `take` brings what it learned back."""
         from jamais.models.patches.network import PatchNetwork
@@ -113,6 +132,17 @@ class PatchEncoder:
             raise CorruptStateError(f"encoder.steps: wanted a count, got {tree['steps']!r}: load another version")
         weights = _read_weights(tree["weights"], weight_shapes(shape))
         self.shape, self.steps, self._weights = shape, tree["steps"], weights
+
+    def to_state(self) -> StateTree:
+        """Copy the state, as `from_state` takes it."""
+        return self.state_dict()
+
+    @classmethod
+    def from_state(cls, tree: StateTree) -> PatchEncoder:
+        """Make the encoder of a state."""
+        made = cls()
+        made.load_state_dict(tree)
+        return made
 
     def _described(self, rows: Floats) -> Vectors:
         """Describe the windows of a few rows [m + past - 1, channels] -> [m, width]."""
