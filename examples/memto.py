@@ -43,10 +43,10 @@ def normal(n):
 
 
 def abnormal(n):
-    """As normal, but for some time one channel jumps, and later another one stands still."""
+    """As normal, but for some time one channel jumps, and later another one is stuck beyond its range."""
     windows, labels = normal(n), np.zeros((n, N_TIMESTEPS), dtype=np.int64)
-    windows[:, 25:33, 0] += 2.0
-    windows[:, 60:80, 1] = windows[:, 59:60, 1]
+    windows[:, 25:33, 0] += 3.0
+    windows[:, 60:80, 1] = 1.7
     labels[:, 25:33] = labels[:, 60:80] = 1
     return windows, labels
 
