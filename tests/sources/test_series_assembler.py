@@ -252,3 +252,31 @@ def test_a_pause_gives_an_open_stamp_but_neither_half_a_line_nor_an_open_cell() 
         grid.push(line)
         assert len(grid.pause()) == 0
     np.testing.assert_array_equal(grid.flush().values[:, 0], [2])
+
+
+odd_lines = st.lists(
+    st.sampled_from(
+        ["60,1,2,3", "120,1,x,3", "soon,1,2,3", "180,1,2", "1,2,3,4,5", ",,,", '"240",5,"6",7', '"a,b",1,2,3']
+    ),
+    min_size=1,
+    max_size=12,
+)
+
+
+@settings(max_examples=40)
+@given(odd_lines, st.integers(1, 4))
+def test_what_cannot_be_read_may_be_counted_instead_of_refused(lines: list[str], size: int) -> None:
+    options = SeriesReading(unreadable="missing")
+    head = "time,cpu,memory,disk"
+    reader = open_series([head, *lines], options, NAMES, 0)
+    whole = joined([SeriesBlock.none(3), *reader])
+    assembler = SeriesAssembler(options, NAMES, 0)
+    blocks = [assembler.push(head)]
+    for at in range(0, len(lines), size):
+        blocks.append(assembler.push(lines[at : at + size]))
+    same(joined(blocks), whole)
+    assert assembler.counts == reader.counts
+    left_out = sum(line in ("180,1,2", "1,2,3,4,5") for line in lines)
+    assert len(whole) == len(lines) - left_out
+    assert np.isnan(whole.values[:, 1]).sum() == sum(line in (",,,", "120,1,x,3") for line in lines)
+    assert reader.counts.get("stamps that cannot be read", 0) == sum(line[:2] in ("so", '"a') for line in lines)

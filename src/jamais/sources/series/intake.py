@@ -15,7 +15,7 @@ from jamais.errors import InputError, ShapeMismatchError
 from jamais.sources.series.block import Piece, no_piece
 from jamais.sources.series.choosing import EMPTY, NUMBER, OTHER, STAMP, TEXT, Chosen, choose, listed, unnamed
 from jamais.sources.series.few import MOST, few_lines, few_records
-from jamais.sources.series.opened.delimited import Delimited
+from jamais.sources.series.opened.delimited import MISSING, Delimited
 from jamais.sources.series.opened.tables import records_frame
 from jamais.sources.series.pivot import Pivot
 from jamais.sources.series.settings import SeriesReading
@@ -45,7 +45,9 @@ class Intake:
         self._chosen: Chosen | None = None
         self._kinds: dict[str, str] = {}
         self._tables: tuple[tuple[str, ...], Chosen] | None = None
-        self._stamps = StampColumn(options.timezone, options.time_format)
+        self._unread = self.counts if options.unreadable == "missing" else None
+        """Where is counted what cannot be read; None: it is refused."""
+        self._stamps = StampColumn(options.timezone, options.time_format, self._unread)
         self._pivot: Pivot | None = None
 
     @property
@@ -66,8 +68,8 @@ class Intake:
         delimited = self._delimited_of(body)
         if delimited is None:
             return self._nothing()
-        body = delimited.clean(body)
-        if not body.strip():
+        body = self._whole(delimited, body)
+        if not body:
             self._delimited = delimited
             return self._nothing()
         chosen, kinds = self._chosen, self._kinds
@@ -76,7 +78,7 @@ class Intake:
             chosen = self._choose(kinds)
         piece = self._few_lines(body, delimited, chosen)
         if piece is None:
-            piece = self._taken(delimited.frame(body, chosen, self._whose, self._at), chosen)
+            piece = self._taken(delimited.frame(body, chosen, self._whose), chosen)
         self._delimited, self._chosen, self._kinds = delimited, chosen, kinds
         self._settle(chosen)
         return piece
@@ -134,31 +136,30 @@ class Intake:
             return self._choose(kinds), kinds
         body = held.removeprefix(BOM_UTF8).lstrip(b"\r\n") if self._delimited is None else held
         self._delimited = self._delimited_of(body)
-        body = self._delimited.clean(body) if self._delimited is not None else b""
-        if self._delimited is None or not body.strip():
+        body = self._whole(self._delimited, body) if self._delimited is not None else b""
+        if self._delimited is None or not body:
             return None, {}
         kinds = self._delimited.kinds(body, self._whose, _LOOK_ROWS)
         return self._choose(kinds), kinds
 
     def long_lines(self, held: bytes | pl.DataFrame) -> pl.DataFrame | None:
         """Read lines of the long layout as a table of moments, names and values; None where the layout is wide."""
-        at = self._at
         chosen = self._chosen = self._chosen or self.look(held)[0]
         if chosen is None or not chosen.is_long:
             return None
         frame = held
         if isinstance(held, bytes):
             assert self._delimited is not None
-            body = self._delimited.clean(held.removeprefix(BOM_UTF8))
-            if not body.strip():
+            body = self._whole(self._delimited, held.removeprefix(BOM_UTF8))
+            if not body:
                 return _NO_LINES
-            frame = self._delimited.frame(body, chosen, self._whose, at)
+            frame = self._delimited.frame(body, chosen, self._whose)
         assert isinstance(frame, pl.DataFrame)
         if chosen.time is None or chosen.name is None or chosen.value is None:
             return None
+        times = self._stamps.read(frame[chosen.time], self._whose, self._at)
+        values = self._floats(frame[chosen.value])
         self._at += len(frame)
-        times = self._stamps.read(frame[chosen.time], self._whose, at)
-        values = _floats(frame[chosen.value], self._whose, at)
         return pl.DataFrame(
             [
                 pl.Series("time", times).set(pl.Series(times == NO_TIME), None),
@@ -199,12 +200,18 @@ class Intake:
             self._pivot = Pivot(self.channels or ())
             self._pivot.load_state_dict(tree["pivot"])
         self.said = [str(one) for one in tree["said"]]
-        self.counts = Counter({str(name): int(n) for name, n in tree["counts"].items()})
+        self.counts.clear()
+        self.counts.update({str(name): int(n) for name, n in tree["counts"].items()})
 
     def _delimited_of(self, body: bytes) -> Delimited | None:
         if self._delimited is not None or not body.strip():
             return self._delimited
         return Delimited.of(body.split(b"\n", 1)[0], self.channels, self._whose)
+
+    def _whole(self, delimited: Delimited, body: bytes) -> bytes:
+        """Give the lines of a body that are rows."""
+        body = delimited.clean(body)
+        return delimited.whole(body, self._whose, self._at, self._unread) if body.strip() else b""
 
     def _choose(self, kinds: dict[str, str]) -> Chosen:
         chosen = choose(kinds, self._options, self.channels, self._whose)
@@ -236,7 +243,7 @@ class Intake:
         if chosen.time is not None:
             times = self._stamps.read(frame[chosen.time], self._whose, self._at)
         if chosen.name is not None and chosen.value is not None:
-            values = _floats(frame[chosen.value], self._whose, self._at)
+            values = self._floats(frame[chosen.value])
             return self._pivoted(times, frame[chosen.name], values, chosen)
         columns = [(i, one) for i, one in enumerate(chosen.columns) if one is not None]
         values = np.full((len(frame), len(chosen.columns)), np.nan)
@@ -244,7 +251,7 @@ class Intake:
             values[:, [i for i, _ in columns]] = frame.select([one for _, one in columns]).to_numpy()
         else:
             for i, one in columns:
-                values[:, i] = _floats(frame[one], self._whose, self._at)
+                values[:, i] = self._floats(frame[one])
         return self._rows(times, values, chosen.time is not None)
 
     def _rows(self, times: Ints, values: Floats, stamped: bool) -> Piece:
@@ -273,6 +280,28 @@ class Intake:
                 out[:, i] = rows[:, names.index(column)]
         return out
 
+    def _floats(self, column: pl.Series) -> Floats:
+        """Give a column as float64 [n], NaN where nothing stands."""
+        kind = column.dtype
+        if kind == pl.Null:
+            return np.full(len(column), np.nan)
+        if kind == pl.String:
+            text = column.str.strip_chars()
+            read = text.cast(pl.Float64, strict=False)
+            bad = read.is_null() & text.is_not_null() & ~text.is_in(MISSING)
+            if bad.any() and self._unread is None:
+                row = int(bad.arg_max() or 0)
+                raise InputError(
+                    f"{self._whose}: row {self._at + row:,}, column {column.name!r}: {str(column[row])[:40]!r} is no "
+                    "number: mend it, leave the column out with reading.columns, or set reading.unreadable"
+                )
+            if self._unread is not None:
+                self._unread["cells that are no numbers, taken for missing"] += int(bad.sum())
+            column = read
+        elif not (kind.is_numeric() or kind == pl.Boolean):
+            raise InputError(f"{self._whose}: column {column.name!r} of {kind} holds no numbers: leave it out")
+        return column.cast(pl.Float64).fill_null(np.nan).to_numpy()
+
     def _finite(self, values: Floats) -> Floats:
         infinite = np.isinf(values)
         if infinite.any():
@@ -295,26 +324,6 @@ def _kind(column: pl.Series) -> str:
     if kind in (pl.String, pl.Categorical, pl.Enum):
         return STAMP if looks_like_stamp(str(column.drop_nulls()[0])) else TEXT
     return OTHER
-
-
-def _floats(column: pl.Series, whose: str, at: int) -> Floats:
-    """Give a column as float64 [n], NaN where nothing stands."""
-    kind = column.dtype
-    if kind == pl.Null:
-        return np.full(len(column), np.nan)
-    if kind == pl.String:
-        read = column.str.strip_chars().cast(pl.Float64, strict=False)
-        bad = read.is_null() & column.is_not_null() & (column.str.strip_chars() != "")
-        if bad.any():
-            row = int(bad.arg_max() or 0)
-            raise InputError(
-                f"{whose}: row {at + row:,}, column {column.name!r}: {str(column[row])[:40]!r} is no number: mend it, "
-                "or leave the column out with reading.columns"
-            )
-        column = read
-    elif not (kind.is_numeric() or kind == pl.Boolean):
-        raise InputError(f"{whose}: column {column.name!r} of {kind} holds no numbers: leave it out")
-    return column.cast(pl.Float64).fill_null(np.nan).to_numpy()
 
 
 def _numbers(values: Any, whose: str, at: int) -> Floats:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from jamais.settings import microseconds
 
 LAYOUTS = ("auto", "wide", "long")
+UNREADABLE = ("refuse", "missing")
 
 
 @dataclass(frozen=True)
@@ -35,12 +36,17 @@ class SeriesReading:
     """Width of the grid on which values are averaged ("60s"). None: rows stay as they came; jitter harms little."""
     max_gap_rows: int = 512
     """Empty rows put in at most where stamps leave a gap: no window reaches over more, longer gaps count the same."""
+    unreadable: str = "refuse"
+    """What becomes of a cell that is no number, a stamp that is none, a line of too few or many columns: "refuse" ends
+    with an error that names the row; "missing" counts them, takes cells for missing and leaves such lines out."""
     block_rows: int = 8_192
     """Rows read and scored at once: of 38 channels they take 2.5 MB."""
 
     def __post_init__(self) -> None:
         if self.layout not in LAYOUTS:
             raise ValueError(f"layout is one of {', '.join(LAYOUTS)}")
+        if self.unreadable not in UNREADABLE:
+            raise ValueError(f"unreadable is one of {', '.join(UNREADABLE)}")
         if self.block_rows < 1 or self.max_gap_rows < 0:
             raise ValueError("block_rows is 1 or more and max_gap_rows 0 or more, for example 8192 and 512")
         if self.resample is not None:

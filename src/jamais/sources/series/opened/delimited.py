@@ -5,13 +5,16 @@ from __future__ import annotations
 import csv
 import io
 import re
+from collections import Counter
 from typing import Any
 
+import numpy as np
 import polars as pl
 
 from jamais.errors import InputError, ShapeMismatchError
 from jamais.sources.series.choosing import EMPTY, NUMBER, STAMP, TEXT, Chosen, are_unnamed, unnamed
 from jamais.sources.series.stamps.columns import looks_like_stamp
+from jamais.types import Ints
 
 MISSING = ["", "NaN", "nan", "NAN", "null", "NULL", "Null", "None", "none", "NA", "N/A", "n/a", "#N/A", "-", "?"]
 _QUOTED = re.compile(rb'"[^"\n]*"')
@@ -54,19 +57,36 @@ class Delimited:
         return body.replace(b",", b".") if self.separator == ";" else body
 
     def kinds(self, body: bytes, whose: str, rows: int) -> dict[str, str]:
-        """Say what the columns hold, by the first rows of a body that was cleaned."""
+        """Say what the columns hold, by the first rows of a body of whole lines."""
         few = b"\n".join(body.split(b"\n", rows)[:rows])
         table = self._texts(few, list(self.names), whose)
         return {name: _kind(table[name]) for name in self.names}
 
-    def frame(self, body: bytes, chosen: Chosen, whose: str, at: int) -> pl.DataFrame:
-        """Read a body that was cleaned: numbers as such, the rest as text; `at` numbers its first row."""
-        self._check_width(body, whose, at)
-        numbers = set(chosen.numbers)
+    def whole(self, body: bytes, whose: str, at: int, counts: Counter[str] | None = None) -> bytes:
+        """Refuse lines of more or fewer columns, as polars fills up the shorter ones in silence; or leave them out of
+        a body that was cleaned, and count them. `at` numbers the first row."""
+        wanted = len(self.names)
+        widths = _widths(_QUOTED.sub(b"", body) if b'"' in body else body, self.separator)
+        if (widths == wanted).all():
+            return body
+        lines = body.split(b"\n")
+        odd = np.flatnonzero(widths != wanted).tolist()
+        if odd and counts is None:
+            i = odd[0]
+            raise InputError(
+                f"{whose}: row {at + i:,} has {widths[i]} columns, wanted {wanted} as in the first line: "
+                f"{lines[i][:60].decode('utf-8', 'replace')!r}: mend or drop it, or set reading.unreadable"
+            )
+        if counts is not None:
+            counts["lines left out, they have another number of columns"] += len(odd)
+        return b"\n".join(line for line, width in zip(lines, widths.tolist(), strict=True) if width == wanted)
+
+    def frame(self, body: bytes, chosen: Chosen, whose: str) -> pl.DataFrame:
+        """Read a body of whole lines: numbers as such where all can be read, the rest as text."""
         try:
-            return self._read(body, chosen.wanted, numbers)
+            return self._read(body, chosen.wanted, set(chosen.numbers))
         except (pl.exceptions.PolarsError, ValueError):
-            return self._texts(body, chosen.wanted, whose)  # blanks about a number; what is none is refused by its name
+            return self._texts(body, chosen.wanted, whose)
 
     def _read(self, body: bytes, wanted: list[str], numbers: set[str]) -> pl.DataFrame:
         kinds = {name: pl.Float64 if name in numbers else pl.String for name in self.names}
@@ -81,29 +101,18 @@ class Delimited:
         return table.select(wanted)
 
     def _texts(self, body: bytes, wanted: list[str], whose: str) -> pl.DataFrame:
-        self._check_width(body, whose, 0)
         try:
             return self._read(body, wanted, set())
         except (pl.exceptions.PolarsError, ValueError) as wrong:
             said = str(wrong).splitlines()[0][:160]
             raise InputError(f"{whose} is no table of columns ({said}): wanted .csv with one row a line") from wrong
 
-    def _check_width(self, body: bytes, whose: str, at: int) -> None:
-        """Refuse lines of more or fewer columns; polars would fill up the shorter ones in silence."""
-        lines = body.count(b"\n") + 1
-        wanted = len(self.names) - 1
-        quoted = b'"' in body
-        bare = _QUOTED.sub(b"", body) if quoted else body
-        if bare.count(self.separator.encode()) == lines * wanted:
-            return
-        for i, line in enumerate(body.split(b"\n")):
-            text = line.decode("utf-8", "replace")
-            n = len(_fields(text, self.separator)) if quoted else text.count(self.separator) + 1
-            if n != wanted + 1:
-                raise InputError(
-                    f"{whose}: row {at + i:,} has {n} columns, wanted {wanted + 1} as in the first line: "
-                    f"{text[:60]!r}: mend or drop it"
-                )
+
+def _widths(body: bytes, separator: str) -> Ints:
+    """Count the columns of each line [n]."""
+    text = np.frombuffer(body, np.uint8)
+    ends = np.concatenate([[0], np.flatnonzero(text == ord("\n")), [len(text)]])
+    return np.diff(np.searchsorted(np.flatnonzero(text == ord(separator)), ends)) + 1
 
 
 def _fields(line: str, separator: str) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any
 
 import numpy as np
@@ -18,13 +19,15 @@ _FACTORS = {name: factor for _, name, factor in _UNITS}
 _LARGEST = 250_000_000_000_000_000
 """Microseconds to the year 9892: what is beyond is no moment."""
 _DAY = 86_400_000_000
+_UNREAD = "stamps that cannot be read"
 
 
 class StampColumn:
     """Read the stamps of one column, piece by piece; how they are written is settled by the first."""
 
-    def __init__(self, timezone: str, time_format: str | None) -> None:
-        self._timezone, self._time_format = timezone, time_format
+    def __init__(self, timezone: str, time_format: str | None, counts: Counter[str] | None = None) -> None:
+        """`counts`: where unreadable stamps are counted; None: they are refused."""
+        self._time_format, self._counts = time_format, counts
         self._utc = timezone in ("UTC", "Etc/UTC", "GMT")
         self._clock = Clock(timezone, 0.0)
         self.form: str | None = None
@@ -79,16 +82,24 @@ class StampColumn:
         if self._time_format is not None:
             micros, is_utc = zoned(written, self._time_format)
         else:
-            form = form or _form_of(written.filter(pl.Series(~empty)), whose, column.name)
+            form = form or _form_of(written.filter(pl.Series(~empty)), whose, column.name, self._counts is None)
             if form is None:
+                self._settle(column, ~empty, whose, at, form)
                 return np.full(len(column), NO_TIME, np.int64)
             if form in _FACTORS:
                 micros, is_utc = _numbers(written, form), np.ones(len(column), np.bool_)
             else:
                 micros, is_utc = in_form(written, form)
-        _refuse(column, ~empty & (micros == NO_TIME), whose, at, form)
-        self.form = form
+        self._settle(column, ~empty & (micros == NO_TIME), whose, at, form)
         return self._in_utc(micros, is_utc)
+
+    def _settle(self, column: pl.Series, bad: Bools, whose: str, at: int, form: str | None) -> None:
+        """Keep the form, or refuse stamps that are none."""
+        if self._counts is None:
+            _refuse(column, bad, whose, at, form)
+        else:
+            self._counts[_UNREAD] += int(bad.sum())
+        self.form = form
 
     def _in_utc(self, micros: Ints, is_utc: Bools) -> Ints:
         local = ~is_utc & (micros != NO_TIME)
@@ -143,22 +154,26 @@ def _unit_of(number: float) -> str:
     return next(name for limit, name, _ in _UNITS if not number >= limit)
 
 
-def _form_of(written: pl.Series, whose: str, name: str) -> str | None:
-    """Name the form of the first stamp; None where there is none."""
-    if not len(written):
-        return None
-    first = str(written[0])
-    try:
-        return _unit_of(abs(float(first)))
-    except ValueError:
-        pass
-    for form in FORMS if is_stamp(first) else ():
-        if in_form(pl.Series([first]), form)[0][0] != NO_TIME:
+def _form_of(written: pl.Series, whose: str, name: str, strict: bool) -> str | None:
+    """Name the form of the first stamp, or of the first that has one; None where there is none."""
+    for text in written:
+        form = _form(text)
+        if form is not None:
             return form
-    raise InputError(
-        f"{whose}: {first[:40]!r} in column {name!r} is no stamp that is known: set reading.time_format "
-        "(such as %d.%m.%y %H:%M), or reading.time_column"
-    )
+        if strict:
+            raise InputError(
+                f"{whose}: {text[:40]!r} in column {name!r} is no stamp that is known: set reading.time_format "
+                "(such as %d.%m.%y %H:%M), or reading.time_column"
+            )
+    return None
+
+
+def _form(text: str) -> str | None:
+    try:
+        return _unit_of(abs(float(text)))
+    except ValueError:
+        forms = FORMS if is_stamp(text) else ()
+    return next((form for form in forms if in_form(pl.Series([text]), form)[0][0] != NO_TIME), None)
 
 
 def _refuse(column: pl.Series, bad: Bools, whose: str, at: int, form: str | None) -> None:
