@@ -1,4 +1,4 @@
-"""How does an encoder of windows learn from normal ones alone? By telling them from spoilt copies."""
+"""How does an encoder of windows learn from normal ones alone? By telling near ones from others."""
 
 from __future__ import annotations
 

@@ -1,12 +1,14 @@
-"""How does a patch encoder learn the distances that a bank of normal windows will be asked for?
+"""How does a patch encoder learn which windows are alike?
 
-A batch is the bank in small: windows of the series, half of them remembered and half of them asked. The distance of a
-window that was spoilt to its nearest remembered ones should exceed that of any window that was not.
+By contrast (InfoNCE: van den Oord et al. 2018, eq. 4; on patches of a series as in PaAno, ICLR 2026): a window is like
+the one a few rows away, and unlike the others of its batch. Synthetic anomalies can stand among the others. On SMD and
+ASD none of this found more than an encoder that was only settled (steps = 0); it is here to be measured against.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -24,8 +26,6 @@ PHASE = "contrast"
 _MOST = 8.0  # as the encoder cuts its inputs
 _LAST = 0.1  # share of the rate at the end
 _SETTLED = 256  # windows that set the size of features
-_NEAREST = 2  # remembered windows that count
-_SMALL = 1e-3  # a distance of 0 has no logarithm
 
 
 class Trainable(Protocol):
@@ -49,18 +49,23 @@ class ContrastSettings:
     """How long and how hard an encoder is trained; raise `SettingsError` for what makes no sense."""
 
     batch: int = 64
-    """Windows asked per step; as many are remembered, and as many spoilt."""
+    """Windows per step; as many near them, and as many spoilt ones."""
     lr: float = 1e-3
     """Adam's rate at the beginning."""
-    sharpness: float = 4.0
-    """How steeply a pair in the wrong order counts, in powers of a distance."""
+    temperature: float = 0.1
+    """How sharply cosines are told apart."""
+    near: int = 8
+    """Rows, at most, between two windows that are alike."""
+    spoilt: bool = False
+    """Put a spoilt copy of every window among those it is unlike."""
     threads: int = 1
     """CPU threads of torch; another number may move last bits."""
 
     def __post_init__(self) -> None:
-        if self.batch < 2 or self.threads < 1:
-            raise SettingsError(f"batch is at least 2 and threads at least 1, got {self.batch} and {self.threads}")
-        for name in ("lr", "sharpness"):
+        for name, least in (("batch", 2), ("near", 0), ("threads", 1)):
+            if getattr(self, name) < least:
+                raise SettingsError(f"{name} is {least} or more, got {getattr(self, name)}")
+        for name in ("lr", "temperature"):
             if not 0 < getattr(self, name) < math.inf:
                 raise SettingsError(f"{name} is a positive number, got {getattr(self, name)}")
 
@@ -77,7 +82,8 @@ def train_patches(
 ) -> list[float]:
     """Train in place on scaled rows [n, channels] taken as normal, NaN as 0; return the loss of each step.
 
-    The same seed, rows and number of threads give the same weights. After any error or `Cancelled` the encoder is
+    An encoder without any training is settled first (features of mean 0 and variance 1); `steps` 0 does only that. The
+    same seed, rows and number of threads give the same weights. After any error or `Cancelled` the encoder is
     what it was. Raise `InputError` for fewer than two windows, `ShapeMismatchError` for rows of another width,
     `SettingsError` when the loss is no longer finite.
     """
@@ -86,30 +92,31 @@ def train_patches(
     if steps < 0:
         raise SettingsError(f"steps is 0 or more, got {steps}")
     generator = torch.Generator().manual_seed(seed)
+    losses: list[float] = []
     with cpu_threads(settings.threads):
         network = encoder.network()
         if not encoder.steps:
-            network.settle(_some(windows, _SETTLED, generator))
-        losses: list[float] = []
-        optimizer = torch.optim.Adam(network.parameters(), lr=settings.lr)
+            network.settle(windows[torch.randint(len(windows), (_SETTLED,), generator=generator)])
         network.train()
-        for number in range(steps):
+        for loss in _steps(network, windows, steps, settings, generator):
+            losses.append(loss)
+            on_event(Event(PHASE, len(losses), steps, {"loss": loss}))
             if cancel is not None and cancel.cancelled:
-                raise Cancelled(f"training was cancelled at step {number + 1} of {steps}; the encoder is what it was")
-            _set_rate(optimizer, settings.lr * (1 - (1 - _LAST) * number / steps))
-            losses.append(_step(network, optimizer, windows, settings, generator))
-            on_event(Event(PHASE, number + 1, steps, {"loss": losses[-1]}))
+                raise Cancelled(f"training was cancelled after step {len(losses)} of {steps}; nothing was changed")
         encoder.take(network, steps)
     return losses
 
 
-def contrast(asked: Tensor, spoilt: Tensor, remembered: Tensor, sharpness: float) -> Tensor:
-    """Return the loss of vectors [n, width] of three kinds: the mean over all pairs (asked i, spoilt j) of
+def contrast(windows: Tensor, near: Tensor, spoilt: Tensor | None, temperature: float) -> Tensor:
+    """Return InfoNCE of vectors [n, width]: how surely each window is told to belong to its near one.
 
-    log(1 + (distance_i / distance_j) ^ sharpness), a smooth count of pairs that the bank would put in the wrong order.
+    The others are the near ones of the rest of the batch, and spoilt ones [m, width] if there are any. Of vectors only
+    the direction counts.
     """
-    near, far = _log_distance(asked, remembered), _log_distance(spoilt, remembered)
-    return functional.softplus(sharpness * (near[:, None] - far[None, :])).mean()
+    asked = functional.normalize(windows, dim=1)
+    others = near if spoilt is None else torch.cat([near, spoilt])
+    cosines = asked @ functional.normalize(others, dim=1).T
+    return functional.cross_entropy(cosines / temperature, torch.arange(len(asked)))
 
 
 def _windows(encoder: Trainable, values: Floats) -> Tensor:
@@ -123,6 +130,17 @@ def _windows(encoder: Trainable, values: Floats) -> Tensor:
     return torch.tensor(known, dtype=torch.float32).unfold(0, encoder.past, 1)
 
 
+def _steps(
+    network: Any, windows: Tensor, steps: int, settings: ContrastSettings, generator: torch.Generator
+) -> Iterator[float]:
+    """Train step by step, and give the loss of each."""
+    optimizer = torch.optim.Adam(network.parameters(), lr=settings.lr)
+    for number in range(steps):
+        for group in optimizer.param_groups:
+            group["lr"] = settings.lr * (1 - (1 - _LAST) * number / steps)
+        yield _step(network, optimizer, windows, settings, generator)
+
+
 def _step(
     network: Any,
     optimizer: torch.optim.Optimizer,
@@ -131,9 +149,14 @@ def _step(
     generator: torch.Generator,
 ) -> float:
     n = settings.batch
-    normal = _some(windows, 2 * n, generator)
-    vectors = network(torch.cat([normal, spoilt(normal[:n], generator)]))
-    loss = contrast(vectors[:n], vectors[2 * n :], vectors[n : 2 * n], settings.sharpness)
+    chosen = torch.randint(len(windows), (n,), generator=generator)
+    apart = torch.randint(-settings.near, settings.near + 1, (n,), generator=generator)
+    parts = [windows[chosen], windows[(chosen + apart).clamp(0, len(windows) - 1)]]
+    parts += [spoilt(parts[0], generator)] if settings.spoilt else []
+    vectors = network(torch.cat(parts))
+    loss = contrast(
+        vectors[:n], vectors[n : 2 * n], vectors[2 * n :] if settings.spoilt else None, settings.temperature
+    )
     told = float(loss.detach())
     if not math.isfinite(told):
         raise SettingsError(f"training diverged, the loss is {told}: take a lower rate (lr)")
@@ -141,17 +164,3 @@ def _step(
     loss.backward()  # type: ignore[no-untyped-call]
     optimizer.step()
     return told
-
-
-def _some(windows: Tensor, n: int, generator: torch.Generator) -> Tensor:
-    return windows[torch.randint(len(windows), (n,), generator=generator)]
-
-
-def _set_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
-    for group in optimizer.param_groups:
-        group["lr"] = rate
-
-
-def _log_distance(vectors: Tensor, remembered: Tensor) -> Tensor:
-    distances = torch.cdist(vectors, remembered).topk(min(_NEAREST, len(remembered)), largest=False).values
-    return (distances.mean(dim=1) + _SMALL).log()

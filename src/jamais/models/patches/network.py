@@ -10,6 +10,8 @@ from torch.nn import functional
 from jamais.models.patches.weights import STEP, PatchShape, PatchWeights
 from jamais.types import Floats
 
+_QUIET = 0.05  # spread of a feature below which it is not made larger: weights must stay on their grid
+
 
 class PatchNetwork(nn.Module):
     """The encoder in torch: windows [n, channels, past] -> vectors [n, width].
@@ -50,7 +52,7 @@ class PatchNetwork(nn.Module):
     def settle(self, windows: Tensor) -> None:
         """Give every feature mean 0 and variance 1 over some windows before its ReLU, as a norm layer would.
 
-        Done once before training, and part of the weights from then on. A feature that never moves is left alone.
+        Done once before training, and part of the weights from then on. A feature that hardly moves is left alone.
         """
         first = functional.conv1d(windows, self.first, self.first_bias, stride=STEP)
         _settle(first, self.first, self.first_bias, axis=0)
@@ -65,7 +67,7 @@ class PatchNetwork(nn.Module):
 
 def _settle(answers: Tensor, weights: Tensor, bias: Tensor, axis: int) -> None:
     centre, spread = answers.mean(dim=(0, 2)), answers.std(dim=(0, 2))
-    factor = torch.where(spread > 1e-3, 1.0 / spread.clamp(min=1e-3), torch.ones_like(spread))
+    factor = torch.where(spread > _QUIET, 1.0 / spread.clamp(min=_QUIET), torch.ones_like(spread))
     shape = [1] * weights.ndim
     shape[axis] = -1
     weights.mul_(factor.view(shape))
