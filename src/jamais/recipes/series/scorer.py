@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from functools import lru_cache
+from typing import TYPE_CHECKING
 
 import numpy as np
 import polars as pl
@@ -109,11 +110,19 @@ class SeriesScorer:
         return Alarm(row, one, cause, names, own, nearest, window, why)
 
     def _is_kept(self, one: Placed) -> bool:
-        """Say whether the window of an alarm goes with its verdict: of the alarms 1, 2, 4, 8 … of a segment."""
-        most: Any = 1 << (self.recipe.settings.segments.windows - 1)
-        return one.nth & (one.nth - 1) == 0 and one.nth <= most
+        """Say whether the window of an alarm goes with its verdict."""
+        return one.nth in _kept_of(self.recipe.settings.segments.windows)
 
     def _cause(self, window: Vectors, name: str) -> str:
         """Name the cause of a segment by its first window: one that waits for an answer, one met before, or new."""
         (place,) = self._waiting.found(window[None]).tolist()
         return self._waiting.names[place] if place >= 0 else self._met.joined(window[None], [name])[0]
+
+
+@lru_cache(maxsize=8)
+def _kept_of(n: int) -> frozenset[int]:
+    """Number the `n` alarms of a segment whose windows are kept: 1, 2, 3, 4, 6, 9, 14, 21 …"""
+    kept = [1]
+    while len(kept) < n:
+        kept.append(max(kept[-1] + 1, round(1.5 * kept[-1])))
+    return frozenset(kept)

@@ -19,16 +19,17 @@ class SegmentSettings:
     """Rows in a row that do not alarm which a segment may hold: with more between them, alarms are two segments."""
     channels: int = 10
     """Channels named of an alarm, the most responsible first."""
-    windows: int = 6
-    """Windows kept of a segment for answers, of its rows 1, 2, 4, 8 … that alarm; the others are like those."""
+    windows: int = 12
+    """Windows kept of a segment for answers: of its first alarms, then of ever fewer, each half as far again. 12 reach
+    108 alarms far; the others are like those."""
 
     def __post_init__(self) -> None:
-        if self.calm < 0 or self.channels < 1 or not 1 <= self.windows <= 30:
-            raise ValueError("segments want calm of 0 or more, channels of 1 or more and 1 to 30 windows")
+        if self.calm < 0 or self.channels < 1 or not 1 <= self.windows <= 64:
+            raise ValueError("segments want calm of 0 or more, channels of 1 or more and 1 to 64 windows")
 
 
 def _answers() -> AnswerSettings:
-    return AnswerSettings(reach=1.0, causes=200, rows=12)
+    return AnswerSettings(reach=1.0, causes=100, rows=24)
 
 
 @dataclass(frozen=True)

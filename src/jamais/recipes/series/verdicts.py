@@ -35,7 +35,7 @@ _SCHEMA: dict[str, Any] = {
     "segment_start": pl.Int64,
     "segment_rows": pl.Int64,
     "segment_seconds": pl.Float64,
-    "window": pl.List(pl.Float32),
+    "window": pl.List(pl.Float64),
 }
 _OF_ALARMS = ("channels", "shares", "nearest", "segment_start", "segment_rows", "segment_seconds", "window")
 
@@ -138,7 +138,8 @@ def _fill(columns: dict[str, list[Any]], alarm: Alarm) -> None:
         "segment_start": placed.start,
         "segment_rows": placed.row - placed.start + 1,
         "segment_seconds": placed.seconds,
-        "window": None if alarm.window is None else alarm.window.tolist(),
+        # Four digits, so that records stay short: windows are compared, not counted.
+        "window": None if alarm.window is None else alarm.window.astype(np.float64).round(4).tolist(),
     }
     for name, value in told.items():
         columns[name][alarm.at] = value
