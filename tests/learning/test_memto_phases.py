@@ -321,13 +321,17 @@ def test_settings_of_a_phase_that_make_no_sense_are_told(changes: dict[str, Any]
         phase1_initial_training(small(), [waves()], **changes)
 
 
-def test_dropout_draws_from_the_models_seed() -> None:
+@pytest.mark.parametrize("dropout", [0.0, 0.3])
+def test_dropout_draws_from_the_models_seed_and_the_global_numbers_go_on(dropout: float) -> None:
     shas = set()
     for seed in (1, 2):
         torch.manual_seed(seed)
-        model = small(dropout=0.3)
+        wanted = torch.rand(1)
+        torch.manual_seed(seed)
+        model = small(dropout=dropout)
         phase1_initial_training(model, [waves()], 1)
         shas.add(sha(model))
+        assert torch.rand(1).equal(wanted)
     assert len(shas) == 1
 
 

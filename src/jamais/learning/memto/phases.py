@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 
 from jamais.errors import Cancelled, InputError, SettingsError
@@ -99,7 +99,7 @@ def _trained(
 ) -> list[float]:
     losses: list[float] = []
     best = _Best(plan.patience)
-    with _all_or_nothing(model), cpu_threads(model.threads), _own_chance(model.seed + plan.phase):
+    with _all_or_nothing(model), cpu_threads(model.threads), _own_chance(model, model.seed + plan.phase):
         optimizer = _optimizer(model, plan)
         for epoch in range(plan.epochs):
             losses.append(_epoch(model, loader, criterion, optimizer, f"{plan.name}, epoch {epoch + 1}", cancel))
@@ -130,8 +130,14 @@ def _all_or_nothing(model: WindowModel) -> Iterator[None]:
 
 
 @contextmanager
-def _own_chance(seed: int) -> Iterator[None]:
-    """Let dropout draw from `seed`; the numbers of the caller go on as if nothing had been drawn."""
+def _own_chance(model: WindowModel, seed: int) -> Iterator[None]:
+    """Let dropout, which takes no generator, draw from `seed`; the caller's numbers go on as if nothing was drawn.
+
+    Without dropout nothing is touched: a loader may draw from them.
+    """
+    if not any(isinstance(one, nn.Dropout) and one.p > 0 for one in model.modules()):
+        yield
+        return
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         yield
