@@ -132,6 +132,21 @@ def test_a_column_of_stamps_is_found_without_its_name() -> None:
         assert SeriesAssembler(SeriesReading(), ("cpu",), 0).push(lines).times.tolist() == [WHOLE]
 
 
+def test_a_date_and_a_time_of_the_day_in_two_columns_are_one_stamp() -> None:
+    lines = ["Date;Time;Power", "13/02/2024;14:05:06;4,5", "13/02/2024;14:06:06;?", "13/02/2024;14:07:06;6"]
+    reader = open_series(lines)
+    (block,) = reader
+    assert (block.times - WHOLE).tolist() == [0, 60_000_000, 120_000_000]
+    np.testing.assert_array_equal(block.values, [[4.5], [np.nan], [6]])
+    assert (reader.channels, reader.said) == (("Power",), [])
+    assembler = SeriesAssembler(SeriesReading(), ("Power",), 60_000_000)
+    assert [int(one) for line in lines for one in assembler.push(line).times - WHOLE] == [0, 60_000_000, 120_000_000]
+    frame = pl.DataFrame({"date": [MOMENT.date()], "time": [MOMENT.replace(tzinfo=None).time()], "Power": [1.0]})
+    assert next(iter(open_series(frame))).times.tolist() == [MICROS]
+    (record,) = frame.to_dicts()
+    assert SeriesAssembler(SeriesReading(), ("Power",), 0).push(record).times.tolist() == [MICROS]
+
+
 def test_no_column_of_stamps_may_be_wanted() -> None:
     reader = open_series(["time,cpu", "7,1"], SeriesReading(time_column=""))
     (block,) = reader

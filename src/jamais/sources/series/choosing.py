@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from jamais.errors import InputError
 from jamais.sources.series.settings import SeriesReading
 
-NUMBER, STAMP, TEXT, EMPTY, OTHER = "number", "stamp", "text", "empty", "other"
-"""What a column holds, as far as one has looked."""
+NUMBER, STAMP, CLOCK, TEXT, EMPTY, OTHER = "number", "stamp", "clock", "text", "empty", "other"
+"""What a column holds, as far as one has looked; a clock shows the time of a day that stands in another column."""
 TIME_NAMES = (
     "time", "timestamp", "datetime", "ts", "date", "@timestamp", "_time", "time_stamp", "date_time", "ds", "epoch",
 )  # fmt: skip
@@ -22,6 +22,7 @@ NAME_NAMES = (
 VALUE_NAMES = ("value", "val", "values", "_value", "reading")
 LABEL_NAMES = (
     "label", "labels", "is_anomaly", "anomaly", "anomalies", "is_abnormal", "abnormal", "outlier", "is_outlier",
+    "changepoint",
 )  # fmt: skip
 _SHOWN = 5
 _UNNAMED = re.compile(r"channel \d+")
@@ -38,6 +39,8 @@ class Chosen:
     time: str | None
     name: str | None = None
     value: str | None = None
+    clock: str | None = None
+    """The time of the day, where `time` holds dates alone."""
     said: list[str] = field(default_factory=list)
 
     @property
@@ -52,33 +55,19 @@ class Chosen:
     @property
     def wanted(self) -> list[str]:
         """All columns to read."""
-        return [one for one in (self.time, self.name) if one is not None] + self.numbers
+        return [one for one in (self.time, self.clock, self.name) if one is not None] + self.numbers
 
 
 def choose(kinds: Mapping[str, str], options: SeriesReading, channels: tuple[str, ...] | None, whose: str) -> Chosen:
     """Choose among columns of these kinds; raises InputError naming what there is."""
-    names = list(kinds)
     time = time_column(kinds, options, channels or (), whose)
-    long = _long_columns(names, options, time, channels, whose)
-    if long is not None:
-        name, value = long
-        left = [one for one in names if one not in (time, name, value)]
-        return Chosen(channels or options.columns, (), time, name, value, _left_out(left, kinds))
-    rest = [one for one in names if one != time]
-    if channels is not None:
-        return _matched(rest, channels, time, whose, kinds)
-    chosen = list(options.columns) or [one for one in rest if kinds[one] in (NUMBER, EMPTY) and not _is_label(one)]
-    if not options.columns and len(chosen) > 1:
-        chosen = [one for one in chosen if not _is_row_number(one)]
-    missing = [one for one in chosen if one not in kinds]
-    if missing:
-        raise InputError(f"{whose} has no column {listed(missing)}, it has {listed(names)}: set reading.columns")
-    texts = [one for one in chosen if kinds[one] not in (NUMBER, EMPTY)]
-    if texts:
-        raise InputError(f"{whose}: column {listed(texts)} holds no numbers: leave it out of reading.columns")
-    if not chosen:
-        raise InputError(f"{whose} has no column of numbers, it has {listed(names) or 'nothing'}: set reading.columns")
-    return Chosen(tuple(chosen), tuple(chosen), time, said=_left_out([n for n in rest if n not in chosen], kinds))
+    if time is None or kinds[time] != CLOCK or options.time_column is not None:
+        return _chosen(kinds, time, options, channels, whose)
+    clock = time
+    kinds = {one: kind for one, kind in kinds.items() if one != clock}
+    return replace(
+        _chosen(kinds, time_column(kinds, options, channels or (), whose), options, channels, whose), clock=clock
+    )
 
 
 def time_column(
@@ -115,6 +104,32 @@ def listed(names: Iterable[str]) -> str:
     names = list(names)
     more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
     return ", ".join(names[:_SHOWN]) + more
+
+
+def _chosen(
+    kinds: Mapping[str, str], time: str | None, options: SeriesReading, channels: tuple[str, ...] | None, whose: str
+) -> Chosen:
+    names = list(kinds)
+    long = _long_columns(names, options, time, channels, whose)
+    if long is not None:
+        name, value = long
+        left = [one for one in names if one not in (time, name, value)]
+        return Chosen(channels or options.columns, (), time, name, value, said=_left_out(left, kinds))
+    rest = [one for one in names if one != time]
+    if channels is not None:
+        return _matched(rest, channels, time, whose, kinds)
+    chosen = list(options.columns) or [one for one in rest if kinds[one] in (NUMBER, EMPTY) and not _is_label(one)]
+    if not options.columns and len(chosen) > 1:
+        chosen = [one for one in chosen if not _is_row_number(one)]
+    missing = [one for one in chosen if one not in kinds]
+    if missing:
+        raise InputError(f"{whose} has no column {listed(missing)}, it has {listed(names)}: set reading.columns")
+    texts = [one for one in chosen if kinds[one] not in (NUMBER, EMPTY)]
+    if texts:
+        raise InputError(f"{whose}: column {listed(texts)} holds no numbers: leave it out of reading.columns")
+    if not chosen:
+        raise InputError(f"{whose} has no column of numbers, it has {listed(names) or 'nothing'}: set reading.columns")
+    return Chosen(tuple(chosen), tuple(chosen), time, said=_left_out([n for n in rest if n not in chosen], kinds))
 
 
 def _long_columns(
@@ -162,7 +177,7 @@ def _matched(
 
 def _left_out(left: list[str], kinds: Mapping[str, str], otherwise: str = "columns left out") -> list[str]:
     labels = [one for one in left if _is_label(one)]
-    texts = [one for one in left if one not in labels and kinds[one] in (TEXT, STAMP, OTHER)]
+    texts = [one for one in left if one not in labels and kinds[one] not in (NUMBER, EMPTY)]
     others = [one for one in left if one not in labels and one not in texts]
     said = [f"labels left out: {listed(labels)}"] if labels else []
     said += [f"columns left out, they hold no numbers: {listed(texts)}"] if texts else []

@@ -36,11 +36,17 @@ def few_lines(body: bytes, names: tuple[str, ...], separator: str, chosen: Chose
     if chosen.time is None:
         return [""] * len(lines), values
     stamps = [line[place[chosen.time]].strip() for line in lines]
+    if chosen.clock is not None:
+        clocks = [line[place[chosen.clock]].strip() for line in lines]
+        blank = any(one in MISSING for one in (*stamps, *clocks))
+        return None if blank else ([f"{a} {b}" for a, b in zip(stamps, clocks, strict=True)], values)
     return ["" if one in MISSING else one for one in stamps], values
 
 
 def few_records(records: Sequence[Mapping[str, Any]], chosen: Chosen) -> tuple[list[str], Floats] | None:
     """Give the same of mappings {name: number}."""
+    if chosen.clock is not None:
+        return None
     values = np.full((len(records), len(chosen.columns)), np.nan)
     stamps: list[str] = []
     for row, record in enumerate(records):

@@ -13,13 +13,13 @@ from numpy.typing import NDArray
 
 from jamais.errors import InputError, ShapeMismatchError
 from jamais.sources.series.block import Piece, no_piece
-from jamais.sources.series.choosing import EMPTY, NUMBER, OTHER, STAMP, TEXT, Chosen, choose, listed, unnamed
+from jamais.sources.series.choosing import CLOCK, EMPTY, NUMBER, OTHER, STAMP, Chosen, choose, listed, unnamed
 from jamais.sources.series.few import MOST, few_lines, few_records
-from jamais.sources.series.opened.delimited import MISSING, Delimited
+from jamais.sources.series.opened.delimited import MISSING, Delimited, kind_of_text
 from jamais.sources.series.opened.tables import records_frame
 from jamais.sources.series.pivot import Pivot
 from jamais.sources.series.settings import SeriesReading
-from jamais.sources.series.stamps.columns import StampColumn, looks_like_stamp
+from jamais.sources.series.stamps.columns import StampColumn
 from jamais.types import NO_TIME, Floats, Ints
 
 _LOOK_ROWS = 1_000
@@ -157,7 +157,7 @@ class Intake:
         assert isinstance(frame, pl.DataFrame)
         if chosen.time is None or chosen.name is None or chosen.value is None:
             return None
-        times = self._stamps.read(frame[chosen.time], self._whose, self._at)
+        times = self._moments(frame, chosen.time, chosen.clock)
         values = self._floats(frame[chosen.value])
         self._at += len(frame)
         return pl.DataFrame(
@@ -241,7 +241,7 @@ class Intake:
     def _taken(self, frame: pl.DataFrame, chosen: Chosen) -> Piece:
         times = np.full(len(frame), NO_TIME, np.int64)
         if chosen.time is not None:
-            times = self._stamps.read(frame[chosen.time], self._whose, self._at)
+            times = self._moments(frame, chosen.time, chosen.clock)
         if chosen.name is not None and chosen.value is not None:
             values = self._floats(frame[chosen.value])
             return self._pivoted(times, frame[chosen.name], values, chosen)
@@ -253,6 +253,14 @@ class Intake:
             for i, one in columns:
                 values[:, i] = self._floats(frame[one])
         return self._rows(times, values, chosen.time is not None)
+
+    def _moments(self, frame: pl.DataFrame, time: str, clock: str | None) -> Ints:
+        column = frame[time]
+        if clock is not None:
+            hours = frame[clock]
+            hours = hours.dt.to_string("%H:%M:%S%.f") if hours.dtype == pl.Time else hours.cast(pl.String)
+            column = (column.cast(pl.String) + " " + hours).alias(f"{time} {clock}")
+        return self._stamps.read(column, self._whose, self._at)
 
     def _rows(self, times: Ints, values: Floats, stamped: bool) -> Piece:
         if stamped:
@@ -322,7 +330,9 @@ def _kind(column: pl.Series) -> str:
     if kind == pl.Date or isinstance(kind, pl.Datetime):
         return STAMP
     if kind in (pl.String, pl.Categorical, pl.Enum):
-        return STAMP if looks_like_stamp(str(column.drop_nulls()[0])) else TEXT
+        return kind_of_text(str(column.drop_nulls()[0]))
+    if kind == pl.Time:
+        return CLOCK
     return OTHER
 
 

@@ -12,11 +12,12 @@ import numpy as np
 import polars as pl
 
 from jamais.errors import InputError, ShapeMismatchError
-from jamais.sources.series.choosing import EMPTY, NUMBER, STAMP, TEXT, Chosen, are_unnamed, unnamed
+from jamais.sources.series.choosing import CLOCK, EMPTY, NUMBER, STAMP, TEXT, Chosen, are_unnamed, unnamed
 from jamais.sources.series.stamps.columns import looks_like_stamp
 from jamais.types import Ints
 
 MISSING = ["", "NaN", "nan", "NAN", "null", "NULL", "Null", "None", "none", "NA", "N/A", "n/a", "#N/A", "-", "?"]
+_CLOCK = re.compile(r"\d\d?:\d\d(?::\d\d(?:[.,]\d+)?)?")
 _QUOTED = re.compile(rb'"[^"\n]*"')
 _MOST_COLUMNS = 100_000
 
@@ -128,7 +129,7 @@ def _is_header(fields: list[str]) -> bool:
     numbered = fields[1:] if fields[:1] == [""] else fields
     if len(numbered) > 1 and numbered == [str(i) for i in range(len(numbered))]:
         return True
-    if any(looks_like_stamp(one) for one in fields):
+    if any(kind_of_text(one) != TEXT for one in fields):
         return False
     return any(one not in MISSING and not _is_number(one) for one in fields)
 
@@ -163,7 +164,14 @@ def _kind(column: pl.Series) -> str:
         return EMPTY
     if known.cast(pl.Float64, strict=False).null_count() == 0:
         return NUMBER
-    return STAMP if looks_like_stamp(known[0]) else TEXT
+    return kind_of_text(known[0])
+
+
+def kind_of_text(text: str) -> str:
+    """Say what a text in a column is: a stamp, a time of a day, or neither."""
+    if looks_like_stamp(text):
+        return STAMP
+    return CLOCK if _CLOCK.fullmatch(text.strip()) else TEXT
 
 
 def _is_number(text: str) -> bool:
