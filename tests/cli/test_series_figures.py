@@ -7,7 +7,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from jamais.cli.verdicts.series_figures import labels_of, measured, table
+from jamais.cli.verdicts.series_figures import Values, labels_of, measured, table
 from jamais.errors import InputError
 from jamais.evaluation import series
 from jamais.sources.series import SeriesBlock
@@ -35,6 +35,13 @@ def blocks() -> list[SeriesBlock]:
     return [SeriesBlock(rows[:200], times[:200], values[:200]), SeriesBlock(rows[200:], times[200:], values[200:])]
 
 
+def held(given: list[SeriesBlock]) -> Values:
+    values = Values()
+    for block in given:
+        values.take(block)
+    return values
+
+
 def written(place: Path, text: str) -> str:
     place.write_text(text, encoding="utf-8")
     return str(place)
@@ -60,7 +67,7 @@ def test_the_truth_may_be_written_in_many_ways(way: str, tmp_path: Path) -> None
 
 
 def test_figures_are_those_of_evaluation_beside_chance_and_norm(tmp_path: Path) -> None:
-    figures = measured(frames(), labels_of(written(tmp_path / "t.csv", WAYS["one a row"])), 0.01, blocks())
+    figures = measured(frames(), labels_of(written(tmp_path / "t.csv", WAYS["one a row"])), 0.01, held(blocks()))
     verdicts = pl.concat(frames())
     score, alarms = verdicts["score"].to_numpy(), verdicts["abnormal"].to_numpy()
     values = np.concatenate([block.values[block.rows >= 0] for block in blocks()])
@@ -89,7 +96,14 @@ def test_rows_without_a_label_are_said_to_count_as_normal(tmp_path: Path) -> Non
 
 def test_values_of_other_rows_are_left_out(tmp_path: Path) -> None:
     truth = labels_of(written(tmp_path / "t.csv", WAYS["by row"]))
-    assert measured(frames(), truth, 0.01, blocks()[:1])["squared_norm"] is None
+    assert measured(frames(), truth, 0.01, held(blocks()[:1]))["squared_norm"] is None
+    assert measured(frames(), truth, 0.01, Values())["squared_norm"] is None
+
+
+def test_too_many_values_are_not_held(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("jamais.cli.verdicts.series_figures._MOST_NUMBERS", 1000)
+    truth = labels_of(written(tmp_path / "t.csv", WAYS["by row"]))
+    assert measured(frames(), truth, 0.01, held(blocks()))["squared_norm"] is None
 
 
 def test_many_segments_are_not_all_listed(tmp_path: Path) -> None:
@@ -132,6 +146,11 @@ def test_a_watcher_of_a_series_is_evaluated_from_the_shell(tmp_path: Path, typed
     figures = json.loads(typed("evaluate", tmp_path / "w", tmp_path / "today.csv", "--labels", truth, "--json").out)
     assert figures["score"]["vus_pr"] > 2 * figures["uniform_random"]["vus_pr"]
     assert figures["segment_rows"] == [[100, 119], [400, 449]]
+    later = json.loads(
+        typed("evaluate", tmp_path / "w", tmp_path / "today.csv", "--labels", truth, "--hindsight", "--json").out
+    )
+    assert later["score"] != figures["score"]
+    assert later["uniform_random"]["vus_pr"] == figures["uniform_random"]["vus_pr"]
     wrong = typed("evaluate", tmp_path / "w", tmp_path / "today.csv", "--labels", tmp_path / "no.csv")
     assert (wrong.code, wrong.out) == (2, "")
     assert "no such file" in wrong.err

@@ -51,6 +51,12 @@ def test_a_series_without_a_period_gets_125():
     assert find_period([1.0, 2.0]) == 125
 
 
+def test_a_period_beyond_303_rows_is_none():
+    rows = np.arange(6000)
+    assert find_period(np.sin(2 * np.pi * rows / 300)) == 300
+    assert find_period(np.sin(2 * np.pi * rows / 350)) == 125
+
+
 def test_the_period_of_many_channels_or_of_holes_is_refused():
     with pytest.raises(ShapeMismatchError, match="one channel"):
         find_period(np.ones((50, 2)))

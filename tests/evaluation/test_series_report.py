@@ -29,6 +29,10 @@ def test_the_random_and_the_squared_norm_row_stand_beside_the_score(metrics):
     assert made.score.vus_pr > 0.7 > 0.2 > made.uniform_random.vus_pr
     assert 0.45 < made.uniform_random.auroc < 0.55
     assert made.uniform_random.alarmed_rows == made.squared_norm.alarmed_rows == made.score.alarmed_rows
+    norm = series.squared_norm(metrics["values"])
+    by_norm = np.argsort(-norm)[: int(made.score.alarmed_rows)]
+    assert made.squared_norm.vus_pr == series.vus_pr(metrics["labels"], norm, 24)
+    assert made.squared_norm.event_f1 == series.event_f1(metrics["labels"], np.isin(np.arange(2000), by_norm)).f1
     assert made.score.pa_f1_random == pytest.approx(made.uniform_random.pa_f1, abs=0.15)
     head = str(made).splitlines()[1]
     assert "uniform random" in head

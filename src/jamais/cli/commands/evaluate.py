@@ -16,8 +16,9 @@ from jamais.cli.progress import ProgressBar
 @click.option(
     "--labels", required=True, metavar="FILE.csv", help="The truth: label and row, group, item, cause or time."
 )
+@click.option("--hindsight", is_flag=True, help="Judge rows of a series by what comes after them, too.")
 @click.option("--json", "as_json", is_flag=True, help="The figures as one JSON object.")
-def command(folder: str, data: tuple[str, ...], labels: str, as_json: bool) -> None:
+def command(folder: str, data: tuple[str, ...], labels: str, hindsight: bool, as_json: bool) -> None:
     """Measure the alarms against labels.
 
     The labels file has a column label (0 normal, 1 abnormal) and one of row, group, item, cause, or start and
@@ -35,15 +36,15 @@ def command(folder: str, data: tuple[str, ...], labels: str, as_json: bool) -> N
     from jamais.cli.verdicts import figures, series_figures
     from jamais.cli.verdicts.one_pass import Pass
 
-    watcher, rows = kept.load(folder), given.data(data)
+    watcher = kept.load(folder)
     series = watcher.kind == "series"
     truth = series_figures.labels_of(labels) if series else Labels.read(labels)
     with ProgressBar() as progress:
-        verdicts = Pass(watcher, rows, progress)
+        verdicts = Pass(watcher, given.data(data), progress, hindsight=hindsight or None)
         if series:
-            measured = series_figures.measured(
-                verdicts, truth, watcher.alarm_rate, series_figures.rows_again(watcher, rows)
-            )
+            values = series_figures.Values()
+            verdicts.tap(values.take)
+            measured = series_figures.measured(verdicts, truth, watcher.alarm_rate, values)
         else:
             measured = figures.measured(verdicts, truth, watcher.alarm_rate)
     verdicts.say_oddities()

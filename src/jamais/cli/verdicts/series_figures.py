@@ -16,7 +16,7 @@ from jamais.types import NO_TIME, Floats, Ints
 if TYPE_CHECKING:
     import polars as pl
 
-    from jamais.watcher import Watcher
+    from jamais.sources.series import SeriesBlock
 
 Figures = dict[str, Any]
 
@@ -39,11 +39,34 @@ def labels_of(path: str) -> Labels:
     return Labels.read(path)
 
 
-def measured(verdicts: Iterable[pl.DataFrame], labels: Labels, rate: float, blocks: Iterable[Any] = ()) -> Figures:
+class Values:
+    """The values of the rows judged, held for the squared norm and for the window of VUS."""
+
+    def __init__(self) -> None:
+        self._rows: list[Ints] = []
+        self._values: list[Floats] = []
+        self._held = 0
+
+    def take(self, block: SeriesBlock) -> None:
+        """Hold the rows that came; once there are too many, none."""
+        real = block.rows >= 0
+        self._held += int(real.sum()) * block.values.shape[1]
+        if self._held > _MOST_NUMBERS:
+            self._rows, self._values = [], []
+        else:
+            self._rows.append(block.rows[real])
+            self._values.append(block.values[real])
+
+    def of(self, rows: Ints) -> Floats | None:
+        """Give the values [n, channels] of the rows judged [n]; None where other rows, or none, are held."""
+        same = self._rows and np.array_equal(np.concatenate(self._rows), rows)
+        return np.concatenate(self._values) if same else None
+
+
+def measured(verdicts: Iterable[pl.DataFrame], labels: Labels, rate: float, values: Values | None = None) -> Figures:
     """Compare verdicts with labels; rows without an answer count as normal, for a series has no holes.
 
-    `blocks` are the rows themselves as the series' reader gives them, for the squared norm and the window of VUS.
-    Raises InputError without an abnormal row.
+    `values` are asked for once all verdicts are there. Raises InputError without an abnormal row.
     """
     import polars as pl
 
@@ -59,16 +82,11 @@ def measured(verdicts: Iterable[pl.DataFrame], labels: Labels, rate: float, bloc
         )
     times = kept["time"].fill_null(NO_TIME).to_numpy()
     alarms = kept["abnormal"].to_numpy()
-    made = series.report(truth, kept["score"].to_numpy(), alarms, times, _values(blocks, kept["row"].to_numpy()))
-    spans = kept["row"].to_numpy()[series.segments(truth) - [0, 1]]
+    rows = kept["row"].to_numpy()
+    made = series.report(truth, kept["score"].to_numpy(), alarms, times, values.of(rows) if values else None)
+    spans = rows[series.segments(truth) - [0, 1]]
     counted = {"labelled": int(kept["label"].count()), "alarm_rate": rate, "segment_rows": spans.tolist()}
     return made.figures() | counted
-
-
-def rows_again(watcher: Watcher, data: Any) -> Iterable[Any]:
-    """Open data a second time, for its values; nothing where that cannot be, as of stdin."""
-    given = data if isinstance(data, list) else [data]
-    return () if "-" in given else watcher.recipe.batches(data)
 
 
 def table(figures: Figures) -> str:
@@ -93,22 +111,6 @@ def _kept(frame: pl.DataFrame, labels: Labels) -> pl.DataFrame:
 
     time = pl.col("time").dt.epoch("us")
     return frame.select("row", "score", "abnormal", time).with_columns(labels.of(frame).alias("label"))
-
-
-def _values(blocks: Iterable[Any], rows: Ints) -> Floats | None:
-    """Give the values of the rows judged [n, channels]; None where they are not had, or too many."""
-    parts: list[Floats] = []
-    numbers: list[Ints] = []
-    held = 0
-    for block in blocks:
-        real = block.rows >= 0
-        parts.append(block.values[real])
-        numbers.append(block.rows[real])
-        held += parts[-1].size
-        if held > _MOST_NUMBERS:
-            return None
-    same = parts and np.array_equal(np.concatenate(numbers), rows)
-    return np.concatenate(parts) if same else None
 
 
 def _plain_lines(path: str) -> list[list[str]]:
