@@ -9,13 +9,13 @@ from typing import Any
 
 import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 
 from jamais.errors import InputError, ShapeMismatchError
 from jamais.sources.series.block import Piece, no_piece
-from jamais.sources.series.choosing import CLOCK, EMPTY, NUMBER, OTHER, STAMP, Chosen, choose, listed, unnamed
+from jamais.sources.series.choosing import NUMBER, Chosen, choose, listed, unnamed
 from jamais.sources.series.few import MOST, few_lines, few_records
-from jamais.sources.series.opened.delimited import MISSING, Delimited, kind_of_text
+from jamais.sources.series.opened.delimited import MISSING, Delimited
+from jamais.sources.series.opened.numbers import column_kind, float_rows
 from jamais.sources.series.opened.tables import records_frame
 from jamais.sources.series.pivot import Pivot
 from jamais.sources.series.settings import SeriesReading
@@ -90,7 +90,7 @@ class Intake:
         names = tuple(frame.columns)
         if self._tables is None or self._tables[0] != names:
             look = frame.head(1 if self.channels is not None else _LOOK_ROWS)
-            self._tables = names, self._choose({name: _kind(look[name]) for name in names})
+            self._tables = names, self._choose({name: column_kind(look[name]) for name in names})
         chosen = self._tables[1]
         piece = self._taken(frame, chosen)
         self._settle(chosen)
@@ -110,7 +110,7 @@ class Intake:
 
     def array(self, values: Any, times: Ints | None = None, names: tuple[str, ...] | None = None) -> Piece:
         """Take values [n, channels], or [n] of a single one, with stamps in microseconds or without."""
-        rows = _numbers(values, self._whose, self._at)
+        rows = float_rows(values, self._whose, self._at)
         if self.channels is None:
             self.channels = names or unnamed(rows.shape[1])
         elif names is not None and set(names) & set(self.channels):
@@ -132,7 +132,7 @@ class Intake:
     def look(self, held: bytes | pl.DataFrame) -> tuple[Chosen | None, dict[str, str]]:
         """Say where in a first piece stamps and values are, and what its columns hold; nothing of it is taken."""
         if not isinstance(held, bytes):
-            kinds = {name: _kind(held[name].head(_LOOK_ROWS)) for name in held.columns}
+            kinds = {name: column_kind(held[name].head(_LOOK_ROWS)) for name in held.columns}
             return self._choose(kinds), kinds
         body = held.removeprefix(BOM_UTF8).lstrip(b"\r\n") if self._delimited is None else held
         self._delimited = self._delimited_of(body)
@@ -319,53 +319,6 @@ class Intake:
 
     def _nothing(self) -> Piece:
         return no_piece(len(self.channels or ()))
-
-
-def _kind(column: pl.Series) -> str:
-    kind = column.dtype
-    if column.null_count() == len(column):
-        return STAMP if kind.is_temporal() else EMPTY
-    if kind.is_numeric() or kind == pl.Boolean:
-        return NUMBER
-    if kind == pl.Date or isinstance(kind, pl.Datetime):
-        return STAMP
-    if kind in (pl.String, pl.Categorical, pl.Enum):
-        return kind_of_text(str(column.drop_nulls()[0]))
-    if kind == pl.Time:
-        return CLOCK
-    return OTHER
-
-
-def _numbers(values: Any, whose: str, at: int) -> Floats:
-    """Give values as float64 [n, channels], a copy; raises for what is no table of numbers."""
-    if hasattr(values, "detach"):
-        values = values.detach().cpu().numpy()
-    try:
-        given: NDArray[Any] = np.asarray(values)
-    except ValueError as wrong:
-        raise ShapeMismatchError(f"{whose}: rows at {at:,} or after are not all of one width") from wrong
-    if given.dtype.kind == "O":
-        given = _without_none(given, whose, at)
-    if given.dtype.kind not in "biuf":
-        raise InputError(f"{whose}: wanted numbers [time, channel], got an array of {given.dtype}")
-    if given.ndim == 1:
-        given = given[:, None]
-    if given.ndim != 2:
-        raise ShapeMismatchError(f"{whose}: wanted [time, channel] or [time], got an array of shape {given.shape}")
-    return np.array(given, np.float64, order="C")
-
-
-def _without_none(given: NDArray[Any], whose: str, at: int) -> Floats:
-    """Read None as missing and whole numbers of any size; anything else is refused."""
-    for place, one in np.ndenumerate(given):
-        if one is not None and not isinstance(one, int | float | np.number | np.bool_):
-            raise InputError(
-                f"{whose}: row {at + place[0]:,} holds {type(one).__name__} {str(one)[:40]!r}: wanted numbers"
-            )
-    try:
-        return np.array([np.nan if one is None else float(one) for one in given.ravel()]).reshape(given.shape)
-    except OverflowError as wrong:
-        raise InputError(f"{whose}: a number at row {at:,} or after is beyond 1e308") from wrong
 
 
 def names_of(texts: pl.Series, whose: str) -> tuple[str, ...]:
