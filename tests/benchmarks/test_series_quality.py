@@ -7,6 +7,7 @@ import pytest
 
 pytest.importorskip("sklearn", reason="the peers need scikit-learn")
 
+from benchmarks.quality.series import __main__ as command
 from benchmarks.quality.series import contaminated, halves, kept, measures, peers, report, sets
 
 
@@ -159,7 +160,7 @@ def test_new_rows_stand_in_for_those_of_the_same_series_and_method(tmp_path):
 
 
 def test_a_log_of_runs_only_grows(tmp_path):
-    path = tmp_path / "runs.csv"
+    path = tmp_path / "new" / "runs.csv"
     report.append(path, [{"date": "d", "mean": 0.25}])
     report.append(path, [{"date": "e", "mean": 0.5}])
     with path.open(encoding="utf-8", newline="") as file:
@@ -199,3 +200,42 @@ def test_kept_scores_fit_their_series(data):
             if found:
                 assert found[0].shape == one.labels.shape
                 assert np.isfinite(found[0]).all()
+
+
+def test_a_look_at_two_series_runs_all_that_is_asked_for(tmp_path, monkeypatch, capsys):
+    made = [series(), series(seed=1, spans=((100, 130), (300, 320)))]
+    monkeypatch.setattr(command, "present", lambda data: True)
+    monkeypatch.setattr(command, "read", lambda data, limit: iter(made[:limit]))
+    arguments = ["--sets", "asd", "--limit", "1", "--methods", "jamais causal", "jamais offline", "squared norm", "CNN"]
+    monkeypatch.setattr("sys.argv", ["series", *arguments, "--out", str(tmp_path)])
+    command.main()
+    rows = report.read(tmp_path / command.TABLE)
+    assert [row["method"] for row in rows] == ["jamais causal", "jamais offline", "squared norm"]  # no scores are kept
+    assert all(0 < float(row["vus_pr"]) <= 1 and int(row["segments"]) == 2 for row in rows)
+    assert "| jamais causal | 1 |" in capsys.readouterr().out
+    assert not (tmp_path / command.RUNS).exists()
+
+
+def test_contaminated_rows_say_what_was_lost_over_all_and_over_the_rest(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(command, "present", lambda data: True)
+    monkeypatch.setattr(command, "read", lambda data, limit: iter([series(n=2000)]))
+    arguments = ["--sets", "asd", "--contaminated", "--methods", "squared norm", "KMeansAD"]
+    monkeypatch.setattr("sys.argv", ["series", *arguments, "--out", str(tmp_path)])
+    command.main()
+    rows = report.read(tmp_path / command.CONTAMINATED)
+    assert [(row["method"], row["taken"], row["train"]) for row in rows] == [
+        ("KMeansAD", "20", "2000"),
+        ("squared norm", "20", "2000"),
+    ]
+    assert "loss" in capsys.readouterr().out
+
+
+def test_every_run_on_the_37_series_is_logged_even_a_short_one(tmp_path):
+    rows = [row("jamais causal", "1", 0.5, fit_seconds=1.0, score_seconds=2.0), row("KNN", "1", 0.1)]
+    command.log_37(rows, tmp_path)
+    command.log_37(rows, tmp_path)
+    logged = report.read(tmp_path / command.RUNS)
+    assert [(line["method"], line["series"], line["vus_pr"], line["cpu_seconds"]) for line in logged] == [
+        ("jamais causal", "1", "0.5000", "3.0000")
+    ] * 2
+    assert all("BankSettings" in line["settings"] for line in logged)

@@ -44,6 +44,7 @@ def merge(path: Path, rows: list[Cells], key: tuple[str, ...] = KEY) -> None:
 def append(path: Path, rows: list[Cells]) -> None:
     """Add `rows` to a log that is never rewritten."""
     fresh = not path.exists()
+    path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a", encoding="utf-8", newline="") as file:
         table = csv.DictWriter(file, fieldnames=list(rows[0]), lineterminator="\n")
         if fresh:
