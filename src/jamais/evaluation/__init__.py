@@ -1,4 +1,7 @@
-"""How well do scores and verdicts agree with labels? Arrays in, numbers out."""
+"""How well do scores and verdicts agree with labels? Arrays in, numbers out.
+
+Series, where stretches count rather than rows, have figures of their own in `jamais.evaluation.series`.
+"""
 
 from jamais.evaluation.clustering import OldNew, ari, clustering_accuracy, label_shift, nmi, old_new_accuracy
 from jamais.evaluation.ranking import (
