@@ -3,22 +3,52 @@
 from __future__ import annotations
 
 from functools import cached_property
+from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from jamais.detectors.windows.described.descriptors import Descriptor
-from jamais.detectors.windows.described.grid import STEPS
+from jamais.detectors.windows.described.grid import NOTCHES
 from jamais.types import Bools, Floats, Ints
 
 FAR = 1e30
-"""Squared distance of what must not be compared."""
+"""Squared distance of what cannot be compared, or must not be."""
+_EXACT = 2.0**24  # up to here float32 holds every whole number
+
+
+class Compared(NamedTuple):
+    """Squared distances of rows [n] to remembered ones [m], in squared notches: `own[:, None] + rest`."""
+
+    rest: NDArray[Any]
+    """[n, m], whole numbers in float32 or float64; FAR where nothing can be compared."""
+    own: Floats
+    """[n] what all distances of a row have in common."""
+
+    def slots(self) -> Ints:
+        """Name the nearest remembered row of each, [n]; the first of several."""
+        return np.asarray(self.rest.argmin(axis=1))
+
+    def distances(self, k: int) -> Floats:
+        """Give the mean [n] of the `k` smallest distances, in spreads; 0 where nothing can be compared."""
+        k = min(k, self.rest.shape[1])
+        nearest = self.rest if k == self.rest.shape[1] else np.partition(self.rest, k - 1, axis=1)[:, :k]
+        nearest = np.sort(nearest, axis=1).astype(np.float64)  # sorted: added up in one order
+        usable = nearest < FAR / 2
+        near = np.sqrt(np.where(usable, nearest + self.own[:, None], 0.0)) / NOTCHES
+        total, n_usable = near[:, 0].copy(), usable[:, 0].astype(np.float64)
+        for at in range(1, k):
+            total += near[:, at]
+            n_usable += usable[:, at]
+        return np.asarray(total / np.maximum(n_usable, 1.0))
 
 
 class Bank:
     """Descriptions [m, width] of the remembered windows, whole numbers with NaN for unknown.
 
-    Squared distances are sums of whole numbers below 2^53: the matrix product that makes them never rounds, so a row
-    has the same bits alone and in any batch.
+    Sums of products of whole numbers never round as long as they stay below 2^24 in float32, and no partial sum of
+    a·b is beyond |a||b| (Cauchy-Schwarz). So the matrix product that compares has the same bits for a row alone and
+    in any batch; rows too large for that are compared in float64, to the same numbers.
     """
 
     def __init__(self, descriptor: Descriptor, rows: Floats) -> None:
@@ -28,47 +58,34 @@ class Bank:
     def __len__(self) -> int:
         return len(self.rows)
 
-    def squares(self, asked: Floats) -> Floats:
-        """Give squared distances [n, m] to rows asked [n, width], in squared steps.
+    def compare(self, asked: Floats) -> Compared:
+        """Compare rows asked [n, width], whole numbers.
 
-        What is unknown on either side is left out, and the rest stands for it; FAR where nothing can be compared.
+        What is unknown on either side is left out, and the rest stands for it.
         """
-        found = np.empty((len(asked), len(self)))
-        gaps = np.zeros(len(asked), dtype=np.bool_)
-        if np.isnan(asked.sum()):
-            gaps = np.asarray(np.isnan(asked).any(axis=1))
         if self._gaps is not None:
-            gaps[:] = True
-        whole = asked if not gaps.any() else asked[~gaps]
-        if len(whole):
-            product = whole @ self._columns
-            product *= -2.0
-            product += self._norms
-            product += _norms(whole)[:, None]
-            if len(whole) == len(asked):
-                return product
-            found[~gaps] = product
-        if gaps.any():
-            found[gaps] = self._with_gaps(asked[gaps])
-        return found
-
-    def distances(self, squares: Floats, k: int) -> Floats:
-        """Give the mean [n] of the `k` smallest distances, in spreads."""
-        k = min(k, squares.shape[1])
-        nearest = squares if k == squares.shape[1] else np.partition(squares, k - 1, axis=1)[:, :k]
-        # Sorted, so that they are added up in one order; twins that were ruled out do not count.
-        nearest = np.sort(nearest, axis=1)
-        usable = nearest < FAR
-        near = np.sqrt(np.where(usable, nearest, 0.0)) / STEPS
-        total, n_usable = near[:, 0].copy(), usable[:, 0].astype(np.float64)
-        for at in range(1, k):
-            total += near[:, at]
-            n_usable += usable[:, at]
-        return np.asarray(total / np.maximum(n_usable, 1.0))
+            return Compared(self._with_gaps(asked), np.zeros(len(asked)))
+        own = _norms(asked)
+        gaps = np.asarray(np.isnan(own))
+        if not gaps.any():
+            return Compared(self._product(asked, own), own)
+        rest = np.empty((len(asked), len(self)))
+        rest[~gaps] = self._product(asked[~gaps], own[~gaps])
+        rest[gaps] = self._with_gaps(asked[gaps])
+        return Compared(rest, np.where(gaps, 0.0, own))
 
     def differences(self, asked: Floats, slots: Ints) -> Floats:
         """Give squared differences [n, width] to the remembered rows `slots` [n], 0 where unknown."""
         return np.asarray(np.nan_to_num(asked - self.rows[slots], nan=0.0)) ** 2
+
+    def _product(self, asked: Floats, own: Floats) -> NDArray[Any]:
+        """Give |b|² - 2 a·b for rows a asked [n, width] and remembered b, [n, m]."""
+        largest = float(own.max(initial=0.0))
+        single = self._largest + 2.0 * np.sqrt(largest * self._largest) < _EXACT
+        product = asked.astype(np.float32) @ self._columns32 if single else asked @ self._columns
+        product *= -2.0
+        product += self._norms.astype(product.dtype)
+        return product
 
     @cached_property
     def _gaps(self) -> Bools | None:
@@ -84,8 +101,16 @@ class Bank:
         return np.ascontiguousarray(self._filled.T)
 
     @cached_property
+    def _columns32(self) -> NDArray[np.float32]:
+        return np.ascontiguousarray(self._filled.T, dtype=np.float32)
+
+    @cached_property
     def _norms(self) -> Floats:
         return _norms(self._filled)
+
+    @cached_property
+    def _largest(self) -> float:
+        return float(self._norms.max(initial=0.0))
 
     def _with_gaps(self, asked: Floats) -> Floats:
         here = (~np.isnan(asked)).astype(np.float64)

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from jamais.detectors.windows.described.grid import NOTCHES
 from jamais.detectors.windows.described.trailing import Trailing
 from jamais.detectors.windows.window_banks import WindowBanks
 from jamais.types import Floats, Ints, Vectors
@@ -30,9 +31,9 @@ def blame(banks: WindowBanks, values: Floats, rows: Ints) -> Blame:
     shares = np.zeros((len(rows), banks.channels))
     votes = np.zeros((len(rows), len(banks.remembered.ends)))
     for weight, unit, bank, described in _described(banks, values, rows):
-        squares = bank.squares(described)
-        nearest = squares.argmin(axis=1)
-        distance = bank.distances(squares, banks.settings.neighbours) / unit
+        compared = bank.compare(described)
+        nearest = compared.slots()
+        distance = compared.distances(banks.settings.neighbours) / unit
         by_channel = bank.differences(described, nearest)
         if by_channel.shape[1] % banks.channels == 0 and bank.descriptor.group != "learned":
             by_channel = by_channel.reshape(len(rows), -1, banks.channels).sum(axis=1)
@@ -50,7 +51,7 @@ def places(banks: WindowBanks, values: Floats, rows: Ints) -> Vectors:
     All banks side by side, each in its units and by the root of its weight; unknown is 0.
     """
     parts = [
-        np.nan_to_num(described, nan=0.0) * (np.sqrt(weight) / (1024.0 * unit))
+        np.nan_to_num(described, nan=0.0) * (np.sqrt(weight) / (NOTCHES * unit))
         for weight, unit, _, described in _described(banks, values, rows)
     ]
     return np.concatenate(parts, axis=1).astype(np.float32)

@@ -244,9 +244,9 @@ class WindowBanks:
         for at, bank in enumerate(self._banks):
             distances = []
             for rows, described in _described(bank.descriptor, steps, some):
-                squares = bank.squares(described)
-                squares[np.abs(rows[:, None] - self.remembered.ends) < bank.descriptor.w] = FAR
-                distances.append(bank.distances(squares, self.settings.neighbours))
+                compared = bank.compare(described)
+                compared.rest[np.abs(rows[:, None] - self.remembered.ends) < bank.descriptor.w] = FAR
+                distances.append(compared.distances(self.settings.neighbours))
             units[at] = max(float(np.quantile(np.concatenate(distances), USUAL)), _LEAST_UNIT)
         # A channel that has never been silent has no usual silence: its own measure stands.
         units[-1] = max(units[-1], 1.0)
@@ -260,8 +260,8 @@ class WindowBanks:
             looked = max(context, start - self.past)
             trailing = Trailing(steps[looked:stop])
             for at, bank in enumerate(self._banks):
-                squares = bank.squares(bank.descriptor.of(trailing)[start - looked :])
-                distances = bank.distances(squares, self.settings.neighbours)
+                compared = bank.compare(bank.descriptor.of(trailing)[start - looked :])
+                distances = compared.distances(self.settings.neighbours)
                 parts[start - first : stop - first, at] = distances / self.units[at]
         return parts
 
@@ -297,7 +297,7 @@ class WindowBanks:
             looked = max(0, start - self.past)
             trailing = Trailing(steps[looked:stop])
             for at, bank in enumerate(self._banks):
-                nearest = bank.squares(bank.descriptor.of(trailing)[start - looked :]).argmin(axis=1)
+                nearest = bank.compare(bank.descriptor.of(trailing)[start - looked :]).slots()
                 counts[at] += np.bincount(nearest, minlength=counts.shape[1])
         return counts
 

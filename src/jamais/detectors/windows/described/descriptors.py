@@ -1,6 +1,6 @@
 """Which numbers describe the window that ends at a row?
 
-Each descriptor gives whole numbers, steps of the grid, NaN where nothing is known. They stand in the order [feature,
+Each descriptor gives whole numbers, notches of a spread, NaN where nothing is known. They stand in the order [feature,
 channel], so that what is far can be put down to channels.
 """
 
@@ -10,7 +10,7 @@ from typing import Protocol
 
 import numpy as np
 
-from jamais.detectors.windows.described.grid import STEPS, on_grid
+from jamais.detectors.windows.described.grid import NOTCHES, STEPS, notched
 from jamais.detectors.windows.described.trailing import Trailing
 from jamais.types import Floats
 
@@ -41,9 +41,9 @@ class Statistics:
 
     def of(self, trailing: Trailing) -> Floats:
         if self.w == 1:
-            return trailing.steps
+            return notched(trailing.steps)
         mean, spread, high, low = _moments(trailing, self.w)
-        return np.concatenate([np.rint(mean), spread, high - low, high, low], axis=1)
+        return notched(np.concatenate([mean, spread, high - low, high, low], axis=1))
 
 
 class Deviations:
@@ -59,7 +59,7 @@ class Deviations:
 
     def of(self, trailing: Trailing) -> Floats:
         mean, spread, high, low = _moments(trailing, self.w)
-        return np.concatenate([spread, high - low, np.rint(high - mean), np.rint(low - mean)], axis=1)
+        return notched(np.concatenate([spread, high - low, high - mean, low - mean], axis=1))
 
 
 class Shape:
@@ -93,20 +93,27 @@ class Pattern:
 
 
 def _moments(trailing: Trailing, w: int) -> tuple[Floats, Floats, Floats, Floats]:
-    """Give mean, standard deviation in whole steps, maximum and minimum, [n, C] each; NaN where nothing is known."""
+    """Give mean, standard deviation, maximum and minimum in steps, [n, C] each; NaN where nothing is known."""
+    found: tuple[Floats, Floats, Floats, Floats] | None = trailing.known.get(("moments", w))
+    if found is not None:
+        return found
     n_known = trailing.counts(w)
     with np.errstate(invalid="ignore", divide="ignore"):
         mean = trailing.sums(w) / n_known
-        spread = np.rint(np.sqrt(np.maximum(trailing.squares(w) / n_known - mean * mean, 0.0)))
+        spread = np.sqrt(np.maximum(trailing.squares(w) / n_known - mean * mean, 0.0))
     high, low = trailing.highest(w), trailing.lowest(w)
     if trailing.missing is not None:
         nothing = n_known == 0
         mean, spread, high, low = (np.where(nothing, np.nan, one) for one in (mean, spread, high, low))
+    trailing.known["moments", w] = mean, spread, high, low
     return mean, spread, high, low
 
 
 def _course(trailing: Trailing, w: int) -> Floats:
     """Give the means of 16 parts of each window, the oldest first, [n, 16, C], in whole steps."""
+    found: Floats | None = trailing.known.get(("course", w))
+    if found is not None:
+        return found
     rows = w // PARTS
     means = trailing.steps
     if rows > 1:
@@ -118,6 +125,7 @@ def _course(trailing: Trailing, w: int) -> Floats:
         back = (PARTS - 1 - part) * rows
         course[:back, part] = np.nan  # before the first row
         course[back:, part] = means[: max(0, n - back)]
+    trailing.known["course", w] = course
     return course
 
 
@@ -137,4 +145,4 @@ def _standardised(course: Floats, axis: int, least: float) -> Floats:
     mean = sums / n_known
     squares = (filled * filled).sum(axis=axis, keepdims=True) / n_known
     spread = np.sqrt(np.maximum(squares - mean * mean, 0.0)) + least * STEPS
-    return on_grid((course - mean) / spread)
+    return np.asarray(np.rint((course - mean) / spread * NOTCHES))

@@ -14,11 +14,13 @@ from jamais.types import Floats, StateTree
 
 STEPS = 1024
 """Steps of the grid in one spread of a channel."""
+NOTCHES = 32
+"""Notches of a coarser grid in one spread: descriptions are compared on it, so that float32 is exact."""
 
 
-def on_grid(values: Floats) -> Floats:
-    """Round values in spreads to whole steps; NaN stays."""
-    return np.rint(values * STEPS)
+def notched(steps: Floats) -> Floats:
+    """Round steps of the fine grid to whole notches; NaN stays."""
+    return np.rint(steps * (NOTCHES / STEPS))
 
 
 @dataclass(frozen=True)
@@ -56,7 +58,7 @@ class ChannelScale:
         """Give `values` [n, C] on the grid, NaN where they are missing."""
         with np.errstate(over="ignore", invalid="ignore"):
             scaled = np.clip((values - self.mean) / self.unit, -self.clip, self.clip)
-        return on_grid(scaled)
+        return np.asarray(np.rint(scaled * STEPS))
 
     def values(self, steps: Floats) -> Floats:
         """Give back what stands for steps [n, C], in the units of the channels."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from jamais.detectors.windows.described.grid import STEPS
+from jamais.detectors.windows.described.grid import NOTCHES
 from jamais.detectors.windows.described.trailing import Trailing
 from jamais.types import Floats
 
@@ -29,4 +29,4 @@ class Silence:
         there = np.asarray(~trailing.missing.all(axis=1))
         silent = Trailing((trailing.missing & there[:, None]).astype(np.float64))
         rows = Trailing(there.astype(np.float64)[:, None])
-        return np.rint(FAR * STEPS * silent.sums(OVER) / np.maximum(rows.sums(OVER), 1.0))
+        return np.rint(FAR * NOTCHES * silent.sums(OVER) / np.maximum(rows.sums(OVER), 1.0))

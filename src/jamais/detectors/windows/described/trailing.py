@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
@@ -17,6 +18,8 @@ class Trailing:
 
     def __init__(self, steps: Floats) -> None:
         self.steps = steps
+        self.known: dict[tuple[str, int], Any] = {}
+        """What was found already and may be asked for again, by what it is and w."""
 
     @cached_property
     def missing(self) -> Bools | None:
@@ -62,13 +65,9 @@ class Trailing:
     def _running_counts(self) -> Floats | None:
         return None if self.missing is None else np.cumsum(~self.missing, axis=0, dtype=np.float64)
 
-    @cached_property
-    def _extremes(self) -> dict[tuple[str, int], Floats]:
-        return {}
-
     def _extreme(self, w: int, better: np.ufunc, worst: float) -> Floats:
         """Double the reach of what is known until it is w rows, a power of two."""
-        known = self._extremes.get((better.__name__, w))
+        known: Floats | None = self.known.get((better.__name__, w))
         if known is None:
             if w == 1:
                 known = self.steps if self.missing is None else np.where(self.missing, worst, self.steps)
@@ -76,7 +75,7 @@ class Trailing:
                 half = self._extreme(w // 2, better, worst)
                 known = half.copy()
                 better(half[w // 2 :], half[: -w // 2], out=known[w // 2 :])
-            self._extremes[better.__name__, w] = known
+            self.known[better.__name__, w] = known
         return known
 
 
