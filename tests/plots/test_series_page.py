@@ -124,6 +124,9 @@ def test_keys_jump_to_segments_and_back_to_all(tmp_path: Path) -> None:
     seen = acted(tmp_path / "p.html", "key:n", "key:n")
     assert str(seen["said"]).startswith("segment 1 of 2: 2026-03-02 01:00:00, 4 min")
     assert "2026-03-02 00:01:30 to 2026-03-02 02:01:30 UTC" in seen["texts"]  # type: ignore[operator]
+    walked = [acted(tmp_path / "p.html", *["key:n"] * k)["said"] for k in (1, 2, 3)]
+    assert [str(said)[:14] for said in walked] == ["segment 2 of 2", "segment 1 of 2", "segment 2 of 2"]
+    assert str(acted(tmp_path / "p.html", "key:p")["said"]).startswith("segment 1")
     seen = acted(tmp_path / "p.html", "press:before", "key:0")
     assert "2026-03-01 00:00:00 to 2026-03-02 09:19:00 UTC" in seen["texts"]  # type: ignore[operator]
 

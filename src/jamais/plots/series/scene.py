@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
@@ -74,6 +74,7 @@ def scene(
     at = buckets.times if timed else buckets.rows
     step = _step(at, buckets.counts)
     worst = tuple(segments.in_order())  # ends the last one, whose blame counts
+    worst = tuple(_placed(one, buckets) for one in worst) if timed else worst
     blame, ranking = _ranked(buckets, segments, channels)
     marked = () if truth is None or places is None else tuple((int(places[a]), int(places[b])) for a, b in runs(truth))
     return Scene(
@@ -145,6 +146,17 @@ def duration(seconds: float) -> str:
 def many(n: int, word: str) -> str:
     """Write a number of things."""
     return f"{n:,} {word}{'' if n == 1 else 's'}"
+
+
+def _placed(segment: Segment, buckets: Buckets) -> Segment:
+    """Give a segment whose verdicts bear no times those of the values in its rows."""
+    if NO_TIME not in (segment.first_time, segment.last_time):
+        return segment
+    times = [
+        int(np.interp(row, buckets.rows.ravel(), buckets.times.ravel()))
+        for row in (segment.first_row, segment.last_row, segment.worst_row)
+    ]
+    return replace(segment, first_time=times[0], last_time=times[1], worst_time=times[2])
 
 
 def _step(places: Ints, counts: Ints) -> float:

@@ -366,15 +366,12 @@ function jump(i) {
     if (on && b.scrollIntoView) b.scrollIntoView({ block: "nearest" });
   });
 }
-// Next and previous in time, seen from the middle of what is shown.
+// Next and previous in time: from the segment that was jumped to, or from the middle of what is shown; round and round.
 function beside(way) {
-  const here = state.on >= 0 ? D.segments[state.on] : { from: middle(), to: middle() };
-  let best = -1;
-  D.segments.forEach((s, i) => {
-    if ((s.from - here.from) * way <= 0 || i === state.on) return;
-    if (best < 0 || (s.from - D.segments[best].from) * way < 0) best = i;
-  });
-  if (best >= 0) jump(best);
+  const inOrder = D.segments.map((s, i) => i).sort((i, k) => way * (D.segments[i].from - D.segments[k].from));
+  const whole = state.a <= A && state.b >= B, here = state.on >= 0 ? D.segments[state.on].from : middle();
+  const beyond = inOrder.filter((i) => way * (D.segments[i].from - here) > 0);
+  if (inOrder.length) jump((whole && state.on < 0) || !beyond.length ? inOrder[0] : beyond[0]);
 }
 function told(place) {
   const i = bucket(place), run = last[i] > first[i], zone = D.timed ? " UTC" : "";
