@@ -198,7 +198,8 @@ def test_columns_may_stand_in_another_order_and_rows_may_lack_some() -> None:
 
 
 def test_a_bad_push_raises_and_takes_nothing() -> None:
-    assembler = SeriesAssembler(SeriesReading(), NAMES, STEP)
+    strict = SeriesReading(unreadable="refuse")
+    assembler = SeriesAssembler(strict, NAMES, STEP)
     assembler.push(["cpu,memory,disk,time", "1,2,3,2024-03-01T10:00:00"])
     assembler.push_chunk(b"4,5,6,2024-03-01T10:0")
     before = json.dumps(assembler.state_dict())
@@ -213,7 +214,7 @@ def test_a_bad_push_raises_and_takes_nothing() -> None:
         (7, "cannot take int"),
         ([["2024", None, object()]], "wanted numbers"),
     ):
-        fresh = SeriesAssembler(SeriesReading(), NAMES, STEP)
+        fresh = SeriesAssembler(strict, NAMES, STEP)
         fresh.load_state_dict(json.loads(before))
         fresh._pending = b""
         state = json.dumps(fresh.state_dict())
@@ -270,7 +271,7 @@ def test_what_cannot_be_read_may_be_counted_instead_of_refused(lines: list[str],
     head = "time,cpu,memory,disk"
     reader = open_series([head, *lines], options, NAMES, 0)
     whole = joined([SeriesBlock.none(3), *reader])
-    assembler = SeriesAssembler(options, NAMES, 0)
+    assembler = SeriesAssembler(SeriesReading(), NAMES, 0)
     blocks = [assembler.push(head)]
     for at in range(0, len(lines), size):
         blocks.append(assembler.push(lines[at : at + size]))
@@ -280,3 +281,17 @@ def test_what_cannot_be_read_may_be_counted_instead_of_refused(lines: list[str],
     assert len(whole) == len(lines) - left_out
     assert np.isnan(whole.values[:, 1]).sum() == sum(line in (",,,", "120,1,x,3") for line in lines)
     assert reader.counts.get("stamps that cannot be read", 0) == sum(line[:2] in ("so", '"a') for line in lines)
+
+
+def test_one_bad_line_does_not_end_a_stream_but_another_table_does() -> None:
+    assembler = SeriesAssembler(SeriesReading(), NAMES, STEP)
+    block = assembler.push(["cpu,memory,disk", "1,2,3", "4,oops,6", "7,8", "9,10,11"])
+    np.testing.assert_array_equal(block.values, [[1, 2, 3], [4, np.nan, 6], [9, 10, 11]])
+    assert assembler.counts == {
+        "lines left out, they have another number of columns": 1,
+        "cells that are no numbers, taken for missing": 1,
+    }
+    with pytest.raises(InputError, match="none of the channels"):
+        SeriesAssembler(SeriesReading(), NAMES, STEP).push(["x,y,z", "1,2,3"])
+    with pytest.raises(ShapeMismatchError, match="2 columns and no names"):
+        SeriesAssembler(SeriesReading(), NAMES, STEP).push("1,2")

@@ -29,7 +29,7 @@ class SeriesAssembler:
     """
 
     def __init__(self, options: SeriesReading, channels: tuple[str, ...], step: int) -> None:
-        self._intake = Intake(options, channels)
+        self._intake = Intake(options, channels, "stream", streams=True)
         width = len(channels)
         self._line: TimeLine | Grid = (
             TimeLine(width, step, options.max_gap_rows)
@@ -47,7 +47,7 @@ class SeriesAssembler:
     @property
     def said(self) -> list[str]:
         """Sentences worth telling the user once."""
-        return list(self._intake.said)
+        return [*self._intake.said, *(f"{name}: {n:,}" for name, n in self.counts.items())]
 
     def push(self, lines_or_rows: Any) -> SeriesBlock:
         """Take lines, one row [channels] or some [n, channels], mappings, or a table; raises InputError."""

@@ -35,7 +35,9 @@ class Intake:
     changes nothing (what columns hold is looked at only where no channels are fitted).
     """
 
-    def __init__(self, options: SeriesReading, channels: tuple[str, ...] | None, whose: str = "stream") -> None:
+    def __init__(
+        self, options: SeriesReading, channels: tuple[str, ...] | None, whose: str = "", *, streams: bool = False
+    ) -> None:
         self._options, self._whose = options, whose
         self.channels = channels
         self.said: list[str] = []
@@ -45,7 +47,8 @@ class Intake:
         self._chosen: Chosen | None = None
         self._kinds: dict[str, str] = {}
         self._tables: tuple[tuple[str, ...], Chosen] | None = None
-        self._unread = self.counts if options.unreadable == "missing" else None
+        counted = options.unreadable == "missing" or (streams and options.unreadable == "auto")
+        self._unread = self.counts if counted else None
         """Where is counted what cannot be read; None: it is refused."""
         self._stamps = StampColumn(options.timezone, options.time_format, self._unread)
         self._pivot: Pivot | None = None

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from jamais.settings import microseconds
 
 LAYOUTS = ("auto", "wide", "long")
-UNREADABLE = ("refuse", "missing")
+UNREADABLE = ("auto", "refuse", "missing")
 
 
 @dataclass(frozen=True)
@@ -36,9 +36,10 @@ class SeriesReading:
     """Width of the grid on which values are averaged ("60s"). None: rows stay as they came; jitter harms little."""
     max_gap_rows: int = 512
     """Empty rows put in at most where stamps leave a gap: no window reaches over more, longer gaps count the same."""
-    unreadable: str = "refuse"
+    unreadable: str = "auto"
     """What becomes of a cell that is no number, a stamp that is none, a line of too few or many columns: "refuse" ends
-    with an error that names the row; "missing" counts them, takes cells for missing and leaves such lines out."""
+    with an error that names the row; "missing" counts them, takes cells for missing and leaves such lines out. "auto"
+    refuses in files and counts in streams: a watch that ends over one line cut short sees nothing more."""
     block_rows: int = 8_192
     """Rows read and scored at once: of 38 channels they take 2.5 MB."""
 
