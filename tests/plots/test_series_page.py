@@ -131,6 +131,21 @@ def test_keys_jump_to_segments_and_back_to_all(tmp_path: Path) -> None:
     assert "2026-03-01 00:00:00 to 2026-03-02 09:19:00 UTC" in seen["texts"]  # type: ignore[operator]
 
 
+def test_a_jump_shows_the_channels_that_the_segment_comes_from(tmp_path: Path) -> None:
+    text = page(tmp_path / "p.html", width=9)
+    data = re.search(r"<script type=application/json id=data>(.*?)</script>", text, re.DOTALL)
+    assert data is not None
+    # Of nine channels four are shown at first; here the segment says that it comes from the last one.
+    changed = json.loads(data[1])
+    for segment in changed["segments"]:
+        segment["blame"] = [[8, 0.9]]
+    (tmp_path / "q.html").write_text(text.replace(data[1], json.dumps(changed).replace("<", "\\u003c")))
+    last = changed["channels"][8]["name"]
+    assert last not in acted(tmp_path / "q.html")["texts"]  # type: ignore[operator]
+    assert last in acted(tmp_path / "q.html", "key:n")["texts"]  # type: ignore[operator]
+    assert last not in acted(tmp_path / "q.html", "tick:follow:off", "key:n")["texts"]  # type: ignore[operator]
+
+
 def test_pointing_tells_time_score_p_value_and_the_channels(tmp_path: Path) -> None:
     page(tmp_path / "p.html")
     read = str(acted(tmp_path / "p.html", "press:next", "press:next", "point:470")["read"])

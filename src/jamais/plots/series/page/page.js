@@ -21,7 +21,7 @@ const panels = byId("panels"), strip = byId("strip"), read = byId("read");
 const LEFT = 62, RIGHT = 12, PANEL = 92, SCORE = 132, HEAD = 20, AXIS = 34, TRUTH = 16, STRIP = 46;
 const A = n ? first[0] : 0, B = n ? Math.max(last[n - 1], A + D.step) : 1;
 const least = Math.min(B - A, 8 * D.step);
-const state = { a: A, b: B, at: null, chosen: D.shown.slice(), on: -1, fit: true, log: D.log, width: 900 };
+const state = { a: A, b: B, at: null, chosen: D.shown.slice(), on: -1, fit: true, follow: true, log: D.log, width: 900 };
 let asked = false, colour = {};
 
 function colours() {
@@ -359,11 +359,20 @@ function jump(i) {
   const s = D.segments[i], wide = Math.max(4 * (s.to - s.from), 120 * D.step);
   state.on = i;
   look((s.from + s.to - wide) / 2, (s.from + s.to + wide) / 2);
+  if (state.follow) follow(s);
   byId("said").textContent = `segment ${s.rank} of ${D.segments.length}: ${s.told}`;
   document.querySelectorAll("#segments button").forEach((b) => {
     const on = Number(b.dataset.i) === i;
     b.classList.toggle("on", on);
     if (on && b.scrollIntoView) b.scrollIntoView({ block: "nearest" });
+  });
+}
+// Show the channels that a segment comes from, then those that were shown, as many as at first.
+function follow(s) {
+  const guilty = s.blame.map(([c]) => c).filter((c) => c < channels.length);
+  state.chosen = [...new Set([...guilty, ...state.chosen])].slice(0, Math.max(D.shown.length, 1));
+  document.querySelectorAll("#channels input").forEach((box) => {
+    box.checked = state.chosen.includes(Number(box.value));
   });
 }
 // Next and previous in time: from the segment that was jumped to, or from the middle of what is shown; round and round.
@@ -474,11 +483,13 @@ panels.addEventListener("keydown", (e) => {
 const BUTTONS = { all: KEYS.Home, in: KEYS["+"], out: KEYS["-"], before: KEYS.p, next: KEYS.n };
 for (const [id, act] of Object.entries(BUTTONS)) byId(id).addEventListener("click", act);
 byId("fit").addEventListener("change", (e) => { state.fit = e.target.checked; ask(); });
+byId("follow").addEventListener("change", (e) => { state.follow = e.target.checked; });
 byId("log").checked = state.log;
 byId("log").addEventListener("change", (e) => { state.log = e.target.checked; ask(); });
 document.querySelectorAll("#segments button").forEach((b) => b.addEventListener("click", () => jump(Number(b.dataset.i))));
 document.querySelectorAll("#channels input").forEach((box) => box.addEventListener("change", () => {
   const c = Number(box.value);
+  state.follow = byId("follow").checked = false; // somebody chooses: a jump must not choose otherwise
   state.chosen = box.checked ? [...state.chosen, c] : state.chosen.filter((one) => one !== c);
   ask();
 }));

@@ -68,6 +68,7 @@ _CONTROLS = """<div class=bar><button id=all title="Show everything (0)">all</bu
 <button id=before title="Previous segment (p)">← segment</button>
 <button id=next title="Next segment (n)">segment →</button>
 <label><input type=checkbox id=fit checked> fit heights to what is shown</label>
+<label><input type=checkbox id=follow checked> channels of the segment first</label>
 <label><input type=checkbox id=log> score on a log scale</label>
 <span class=keys>drag or ← → moves, wheel or + − zooms, n p segments, , . row by row, 0 all</span></div>
 """
