@@ -175,3 +175,17 @@ def test_times_and_durations_are_written_as_people_do() -> None:
     assert moment(START) == "2026-03-01 00:00:00"
     assert moment(START + 1_500_000) == "2026-03-01 00:00:01.500"
     assert [duration(s) for s in (0.25, 90, 240, 8000, 86_400 * 3)] == ["0.25 s", "90 s", "4 min", "2.22 h", "3 days"]
+
+
+def test_thousands_of_channels_are_kept_in_fewer_buckets(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    plot = SeriesPlot(tmp_path / "p.html", tuple(f"c{i}" for i in range(1500)), threshold=1.0)
+    for first in range(0, 2500, 500):
+        rows = np.arange(first, first + 500)
+        plot.add_values(rows, rows, rng.normal(size=(500, 1500)))
+        plot.add(pl.DataFrame({"row": rows, "score": 0.5, "p_value": 0.5, "abnormal": False}))
+    plot.close()
+    text = (tmp_path / "p.html").read_text()
+    assert len(text) < 3_000_000
+    assert "1,460 more channels are not in this page" in text
+    assert "nothing abnormal in 2,500 rows of 1,500 channels" in text

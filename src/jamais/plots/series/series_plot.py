@@ -14,13 +14,15 @@ from jamais.plots.series.page import most_details, page
 from jamais.plots.series.picture import figure
 from jamais.plots.series.scene import scene
 from jamais.plots.series.segments import Segments
-from jamais.plots.series.trace import Trace
+from jamais.plots.series.trace import MOST_BUCKETS, Trace
 from jamais.types import NO_TIME, Bools, Floats, Ints
 
 if TYPE_CHECKING:
     import polars as pl
 
 SUFFIXES = (".png", ".svg", ".html")
+_LEAST_BUCKETS = 512
+_MOST_NUMBERS = 3_000_000  # kept of all channels, low and high: 48 MB
 
 
 def draw_series(
@@ -76,7 +78,7 @@ class SeriesPlot:
         if self.path.suffix.lower() != ".html":
             figure_class()  # before minutes of scoring
         self.channels, self.threshold, self.rate, self.title = channels, threshold, rate, title
-        self._trace, self._segments = Trace(len(channels)), Segments()
+        self._trace, self._segments = Trace(len(channels), _most_buckets(len(channels))), Segments()
         self._truth: tuple[Bools | None, Ints | None] = (None, None)
 
     def add_values(self, rows: Ints, times: Ints, values: Floats) -> None:
@@ -103,6 +105,14 @@ class SeriesPlot:
             write_picture(self.path, page(seen, self.title))
         else:
             write_picture(self.path, drawn(figure(seen, self.title), suffix))
+
+
+def _most_buckets(n_channels: int) -> int:
+    """Give how many buckets are kept: fewer of very many channels, never fewer than a picture has pixels by half."""
+    most = MOST_BUCKETS
+    while most > _LEAST_BUCKETS and most * n_channels > _MOST_NUMBERS:
+        most //= 2
+    return most
 
 
 def _axis(times_or_rows: Any, n: int) -> tuple[Ints, Ints]:
