@@ -15,7 +15,7 @@ import numpy as np
 from jamais.errors import CorruptStateError
 from jamais.learning.answers.settings import AnswerSettings
 from jamais.memory.nearest import NearestRows
-from jamais.types import Ints, StateTree, Vectors
+from jamais.types import Floats, Ints, StateTree, Vectors
 
 MOST = 3
 """Times `agreeing` answers that log-odds reach at most: the wildest certainty can be overturned by as many."""
@@ -85,18 +85,25 @@ class Answers:
 
     def near(self, rows: Vectors) -> list[str | None]:
         """Name the nearest answered cause that each of `rows` [n, width] is in reach of; None where there is none."""
+        names, distances = self.closest(rows)
+        return [
+            name if distance <= self.reach else None for name, distance in zip(names, distances.tolist(), strict=True)
+        ]
+
+    def closest(self, rows: Vectors) -> tuple[list[str], Floats]:
+        """Name the answered cause that each of `rows` [n, width] is nearest to, and how far it is [n].
+
+        Infinitely far, and without a name, where nothing was answered.
+        """
         if self._near is None:
             known = [answer.rows for answer in self.by_cause.values()]
             names = [cause for cause, answer in self.by_cause.items() for _ in answer.rows]
             self._near = NearestRows(np.concatenate(known) if known else rows[:0]), names
         search, names = self._near
         if not len(search):
-            return [None] * len(rows)
+            return [""] * len(rows), np.full(len(rows), np.inf)
         distances, slots = search.nearest(rows, 1)
-        return [
-            names[slot] if distance <= self.reach else None
-            for distance, slot in zip(distances[:, 0].tolist(), slots[:, 0].tolist(), strict=True)
-        ]
+        return [names[slot] for slot in slots[:, 0].tolist()], distances[:, 0]
 
     def labelled(self) -> tuple[Vectors, Ints]:
         """Give rows [m, width] of causes of which more was said for one side, and labels [m], 1 = abnormal."""

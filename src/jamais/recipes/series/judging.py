@@ -18,6 +18,19 @@ if TYPE_CHECKING:
 _Words = NDArray[np.uint64]
 
 
+STAYS = 2.0
+"""Times the reach within which a window that overlaps one that was answered for is still of its cause."""
+
+
+@dataclass
+class Going:
+    """The answered cause that was met last: what overlaps it is of its coming and going."""
+
+    cause: str = ""
+    at: int = -1
+    """How many rows had passed by before the last row of it."""
+
+
 @dataclass(frozen=True)
 class Judged:
     """What is known of some rows [m] of a stretch, before causes are told apart."""
@@ -38,8 +51,8 @@ class Judged:
     """The windows of the rows asked [a, width]; empty where nobody has answered or waits."""
 
 
-def judged(recipe: SeriesRecipe, seen: Seen, *, hindsight: bool) -> Judged:
-    """Score the rows of a stretch, each by the rows around it only; change nothing."""
+def judged(recipe: SeriesRecipe, seen: Seen, going: Going, *, hindsight: bool) -> Judged:
+    """Score the rows of a stretch, each by the rows around it; only `going` changes."""
     calibration = recipe.banks.calibration(hindsight)
     look = recipe.banks.look(seen.values, seen.first, seen.last, hindsight=hindsight)
     missing = seen.missing
@@ -48,10 +61,8 @@ def judged(recipe: SeriesRecipe, seen: Seen, *, hindsight: bool) -> Judged:
     p_value[missing], extrapolated[missing] = 1.0, False
     asked = np.flatnonzero(p_value <= recipe.alarm_rate)
     places = recipe.places(seen.values, asked[: None if len(recipe.answers) else 0] + seen.first)
-    answered: dict[int, str] = {}
-    if len(places):
-        near = recipe.answers.near(places)
-        answered = {row: cause for row, cause in zip(asked.tolist(), near, strict=True) if cause is not None}
+    answered = _answered(recipe, seen.at, asked, places, going)
+    if answered:
         told = np.array([row for row, cause in answered.items() if recipe.answers.by_cause[cause].balance < 0], int)
         for row in told.tolist():
             # As rare as the answers leave it: a normal one is right with probability 1 - belief.
@@ -62,6 +73,23 @@ def judged(recipe: SeriesRecipe, seen: Seen, *, hindsight: bool) -> Judged:
     abnormal = p_value <= recipe.alarm_rate
     parts = np.where(missing[:, None], 0.0, look.parts)
     return Judged(seen, score, p_value, extrapolated, abnormal, missing, parts, answered, asked, places)
+
+
+def _answered(recipe: SeriesRecipe, at: int, asked: Ints, places: Vectors, going: Going) -> dict[int, str]:
+    """Give the answered causes of rows asked [a], by row; none where nobody has answered.
+
+    Windows change fast while an anomaly comes and goes, and not all of them are kept: those that overlap with one in
+    reach may be farther away.
+    """
+    if not len(places):
+        return {}
+    answered: dict[int, str] = {}
+    names, distances = recipe.answers.closest(places)
+    for row, cause, distance in zip(asked.tolist(), names, distances.tolist(), strict=True):
+        overlaps = cause == going.cause and at + row - going.at <= recipe.banks.past
+        if distance <= (STAYS if overlaps else 1.0) * recipe.reach:
+            answered[row], going.cause, going.at = cause, cause, at + row
+    return answered
 
 
 def items(seen: Seen, past: int) -> list[str]:

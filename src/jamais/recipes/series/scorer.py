@@ -3,26 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
 import polars as pl
 
 from jamais.learning.answers.leaders import Leaders
+from jamais.memory.nearest import squared_differences
 from jamais.recipes.series.alarms import words
 from jamais.recipes.series.alarms.segments import Placed, Segments
-from jamais.recipes.series.judging import Judged, judged
+from jamais.recipes.series.judging import Going, Judged, judged
 from jamais.recipes.series.verdicts import Alarm, Verdicts
 from jamais.recipes.series.walk import Seen, Walk
 from jamais.sources.series import SeriesBlock
-from jamais.types import Floats, StateTree, Vectors
+from jamais.types import Floats, Ints, StateTree, Vectors
 
 if TYPE_CHECKING:
     from jamais.recipes.series.recipe import SeriesRecipe
 
 MET = 64
 """Anomalies of one pass whose like are known again; later ones are causes of their own."""
+
+
+ALIKE = 0.9
+"""Share of the reach within which a window of a segment tells nothing that the last one kept did not."""
+TOGETHER = 32
 
 
 class SeriesScorer:
@@ -34,6 +39,7 @@ class SeriesScorer:
         self.verdicts = Verdicts(recipe)
         banks = recipe.banks
         self._walk = Walk(banks.channels, banks.past, banks.ahead if self.hindsight else 0)
+        self._going = Going()
         self._segments = Segments(recipe.settings.segments.calm)
         self._waiting = Leaders(recipe.width, recipe.reach, recipe.settings.answers.causes)
         self._waiting.add(recipe.waiting.founders, list(recipe.waiting.groups))
@@ -45,7 +51,7 @@ class SeriesScorer:
 
     def judge(self, seen: Seen) -> tuple[Judged, list[Alarm], list[str]]:
         """Judge rows; give what is known of them, of those that alarm, and their items."""
-        of = judged(self.recipe, seen, hindsight=self.hindsight)
+        of = judged(self.recipe, seen, self._going, hindsight=self.hindsight)
         names = self.verdicts.items(seen)
         return of, self._alarms(of, names), names
 
@@ -65,12 +71,19 @@ class SeriesScorer:
 
     def state_dict(self) -> StateTree:
         """Give, as JSON values, all that a scorer of the same version needs to go on exactly."""
-        return {"walk": self._walk.state_dict(), "segments": self._segments.state_dict(), "met": self._met.state_dict()}
+        return {
+            "walk": self._walk.state_dict(),
+            "segments": self._segments.state_dict(),
+            "met": self._met.state_dict(),
+            "going": [self._going.cause, self._going.at],
+        }
 
     def load_state_dict(self, tree: StateTree) -> None:
         self._walk.load_state_dict(tree["walk"])
         self._segments.load_state_dict(tree["segments"])
         self._met.load_state_dict(tree["met"])
+        cause, at = tree["going"]
+        self._going = Going(str(cause), int(at))
 
     def empty(self) -> pl.DataFrame:
         """Give a frame without rows."""
@@ -89,15 +102,14 @@ class SeriesScorer:
         if not len(local):
             return []
         placed = self._segments.place(of.seen.at + local, of.seen.rows[local], of.seen.times[local])
-        wanted = [at for at, one in enumerate(placed) if self._is_kept(one)]
-        windows = self.recipe.places(of.seen.values, local[wanted] + of.seen.first)
-        kept: dict[int, Vectors] = dict(zip(wanted, windows, strict=True))
+        windows = _Windows(self.recipe, of.seen.values, local + of.seen.first)
         shares, ends = self.recipe.blamed(of.seen.values, local + of.seen.first)
         alarms = []
         for at, (row, one) in enumerate(zip(local.tolist(), placed, strict=True)):
-            if one.nth == 1:
-                self._segments.cause = of.answered.get(row) or self._cause(kept[at], names[row])
-            alarms.append(self._alarm(row, one, shares[at], int(ends[at]), kept.get(at)))
+            window = self._kept(one, windows, at)
+            if window is not None and one.nth == 1:
+                self._segments.cause = of.answered.get(row) or self._cause(window, names[row])
+            alarms.append(self._alarm(row, one, shares[at], int(ends[at]), window))
         return alarms
 
     def _alarm(self, row: int, one: Placed, shares: Floats, nearest: int, window: Vectors | None) -> Alarm:
@@ -109,9 +121,20 @@ class SeriesScorer:
         why = words.why(self.recipe, names, own, nearest, cause)
         return Alarm(row, one, cause, names, own, nearest, window, why)
 
-    def _is_kept(self, one: Placed) -> bool:
-        """Say whether the window of an alarm goes with its verdict."""
-        return one.nth in _kept_of(self.recipe.settings.segments.windows)
+    def _kept(self, one: Placed, windows: _Windows, at: int) -> Vectors | None:
+        """Give the window of an alarm if it goes with its verdict: that of the first, and what is unlike the last."""
+        segment = self._segments
+        if one.nth == 1:
+            segment.n_kept = 0
+        if segment.n_kept >= self.recipe.settings.segments.windows:
+            return None
+        window = windows[at]
+        if segment.n_kept:
+            gap = float(np.sqrt(squared_differences(window[None], segment.window[None]))[0])
+            if gap <= ALIKE * self.recipe.reach:
+                return None
+        segment.n_kept, segment.window = segment.n_kept + 1, window
+        return window
 
     def _cause(self, window: Vectors, name: str) -> str:
         """Name the cause of a segment by its first window: one that waits for an answer, one met before, or new."""
@@ -119,10 +142,15 @@ class SeriesScorer:
         return self._waiting.names[place] if place >= 0 else self._met.joined(window[None], [name])[0]
 
 
-@lru_cache(maxsize=8)
-def _kept_of(n: int) -> frozenset[int]:
-    """Number the `n` alarms of a segment whose windows are kept: 1, 2, 3, 4, 6, 9, 14, 21 …"""
-    kept = [1]
-    while len(kept) < n:
-        kept.append(max(kept[-1] + 1, round(1.5 * kept[-1])))
-    return frozenset(kept)
+class _Windows:
+    """Describes windows of alarms when they are asked for, those of neighbours together."""
+
+    def __init__(self, recipe: SeriesRecipe, values: Floats, rows: Ints) -> None:
+        self._recipe, self._values, self._rows = recipe, values, rows
+        self._start, self._found = 0, np.empty((0, 0), dtype=np.float32)
+
+    def __getitem__(self, at: int) -> Vectors:
+        if not self._start <= at < self._start + len(self._found):
+            self._start = at
+            self._found = self._recipe.places(self._values, self._rows[at : at + TOGETHER])
+        return np.asarray(self._found[at - self._start])

@@ -19,9 +19,8 @@ class SegmentSettings:
     """Rows in a row that do not alarm which a segment may hold: with more between them, alarms are two segments."""
     channels: int = 10
     """Channels named of an alarm, the most responsible first."""
-    windows: int = 12
-    """Windows kept of a segment for answers: of its first alarms, then of ever fewer, each half as far again. 12 reach
-    108 alarms far; the others are like those."""
+    windows: int = 24
+    """Windows of a segment that go with its alarms, for answers: of the first, and of each that is unlike the last."""
 
     def __post_init__(self) -> None:
         if self.calm < 0 or self.channels < 1 or not 1 <= self.windows <= 64:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,7 +10,7 @@ import numpy as np
 import polars as pl
 
 from jamais.errors import InputError
-from jamais.types import NO_TIME, Ints, StateTree
+from jamais.types import NO_TIME, Ints, StateTree, Vectors
 
 _WANTED = {"row", "score", "abnormal", "segment_start", "channels", "shares"}
 
@@ -35,6 +36,10 @@ class Segments:
         self.calm = calm
         self.cause = ""
         """Of the open segment."""
+        self.n_kept = 0
+        """Windows of the open segment that went with verdicts."""
+        self.window: Vectors = np.empty(0, dtype=np.float32)
+        """The last of them [width]."""
         self._start = self._nth = 0
         self._time = NO_TIME
         self._last = -1
@@ -53,12 +58,21 @@ class Segments:
     def state_dict(self) -> StateTree:
         """Give, as JSON values, the open segment."""
         time = None if self._time == NO_TIME else self._time
-        return {"cause": self.cause, "start": self._start, "nth": self._nth, "time": time, "last": self._last}
+        return {
+            "cause": self.cause,
+            "start": self._start,
+            "nth": self._nth,
+            "time": time,
+            "last": self._last,
+            "n_kept": self.n_kept,
+            "window": base64.b64encode(self.window.tobytes()).decode(),
+        }
 
     def load_state_dict(self, tree: StateTree) -> None:
         self.cause, self._start, self._nth = str(tree["cause"]), int(tree["start"]), int(tree["nth"])
         self._time = NO_TIME if tree["time"] is None else int(tree["time"])
-        self._last = int(tree["last"])
+        self._last, self.n_kept = int(tree["last"]), int(tree["n_kept"])
+        self.window = np.frombuffer(base64.b64decode(tree["window"]), dtype=np.float32).copy()
 
 
 def segments(verdicts: pl.DataFrame) -> pl.DataFrame:

@@ -26,7 +26,8 @@ from jamais.learning.answers.asked import (
     of_records,
 )
 from jamais.memory.incoming import checked_rows
-from jamais.recipes.series.scorer import SeriesScorer
+from jamais.memory.nearest import squared_differences
+from jamais.recipes.series.scorer import ALIKE, SeriesScorer
 from jamais.recipes.series.updates.learning import kept_checks
 from jamais.recipes.series.walk import Seen, Walk
 from jamais.types import LearnReport, Vectors
@@ -64,7 +65,8 @@ def _answer(new: SeriesRecipe, cause: str, asked: list[Asked], now: int) -> list
     if not given and before is None and group is None:
         raise InputError(f"alarm {asked[0].item} has no window, nor has any other given of its cause: {WAY_OUT}")
     windows = _windows(new, given)
-    names = [one.item for one in given]
+    apart = _unlike_the_last(windows, new.reach)
+    windows, names = windows[apart], [given[at].item for at in apart]
     if group is not None and cause not in names:
         windows, names = np.concatenate([windows, group.founder[None]]), [*names, cause]
     when = max((one.when for one in asked if one.when is not None), default=now)
@@ -81,6 +83,16 @@ def _windows(new: SeriesRecipe, given: list[Asked]) -> Vectors:
     if not given:
         return np.empty((0, new.width), dtype=np.float32)
     return checked_rows([one.vector for one in given], new.width, "feedback")
+
+
+def _unlike_the_last(windows: Vectors, reach: float) -> list[int]:
+    """Choose windows [m, width] in the order of time, each unlike the last chosen: few places must do for a cause."""
+    chosen: list[int] = []
+    for at in range(len(windows)):
+        last = windows[chosen[-1:]]
+        if not chosen or float(np.sqrt(squared_differences(windows[at : at + 1], last))[0]) > ALIKE * reach:
+            chosen.append(at)
+    return chosen
 
 
 def _of_data(old: SeriesRecipe, data: Any, labels: Any) -> Iterator[Asked]:

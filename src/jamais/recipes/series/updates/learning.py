@@ -12,7 +12,7 @@ from jamais.learning import guard
 from jamais.learning.answers.leaders import Leaders
 from jamais.memory.nearest import NearestRows
 from jamais.recipes.series.beginning import Tally, watched
-from jamais.recipes.series.judging import Judged, items, judged
+from jamais.recipes.series.judging import Going, Judged, items, judged
 from jamais.recipes.series.scorer import SeriesScorer
 from jamais.recipes.series.verdicts import Alarm
 from jamais.recipes.series.walk import Seen, Walk
@@ -32,11 +32,11 @@ def learn_trusted(
     old: SeriesRecipe, new: SeriesRecipe, data: Any, listener: Listener, cancel: CancelToken | None
 ) -> LearnReport:
     """Let `new` learn all of `data`; refuse it if that breaks what is remembered."""
-    taken, tally = Taken(), Tally()
+    taken, tally, going = Taken(), Tally(), Going()
     prototypes = 0
     last: Seen | None = None
     for seen in _stretches(old, data, tally, listener, cancel):
-        taken.measure(old, judged(old, seen, hindsight=False))
+        taken.measure(old, judged(old, seen, going, hindsight=False))
         prototypes += int(new.banks.learn(seen.values, seen.first))
         last = seen
     if last is None:
