@@ -295,3 +295,16 @@ def test_one_bad_line_does_not_end_a_stream_but_another_table_does() -> None:
         SeriesAssembler(SeriesReading(), NAMES, STEP).push(["x,y,z", "1,2,3"])
     with pytest.raises(ShapeMismatchError, match="2 columns and no names"):
         SeriesAssembler(SeriesReading(), NAMES, STEP).push("1,2")
+
+
+def test_the_first_line_of_a_file_names_the_columns_of_lines_further_below() -> None:
+    assembler = SeriesAssembler(SeriesReading(), NAMES, STEP)
+    assembler.head(b"time,disk,host,cpu,memory\r\n")
+    block = assembler.push(["60,3,a,1,2", "time,disk,host,cpu,memory", "120,6,a,4,5"])
+    np.testing.assert_array_equal(block.values, [[1, 2, 3], [4, 5, 6]])
+    assembler.head(b"a,b")
+    assert len(assembler.push("180,9,a,7,8")) == 1
+    for line in (b"", b"1,2,3", b"1,2", b"a,a,a", b"# a remark, or two"):
+        bare = SeriesAssembler(SeriesReading(), NAMES, STEP)
+        bare.head(line)
+        np.testing.assert_array_equal(bare.push("4,5,6").values, [[4, 5, 6]])

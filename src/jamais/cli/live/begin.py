@@ -17,11 +17,12 @@ import click
 
 from jamais.cli.live.alarm_log import AlarmLog
 from jamais.cli.live.place import PlaceFile
-from jamais.cli.live.watching import Ends, Watch
+from jamais.cli.live.watching import LONGEST_LINE, Ends, Watch
 from jamais.errors import InputError
 from jamais.settings import as_tree, microseconds
 from jamais.sources.assembler import RecordAssembler
 from jamais.sources.follow import follow
+from jamais.sources.series import SeriesAssembler
 from jamais.stream import Stream
 
 if TYPE_CHECKING:
@@ -82,10 +83,21 @@ def watch(watcher: Watcher, wanted: Wanted) -> None:
         )
         if saved is not None:
             watching.restore(saved)
+        if isinstance(assembler, SeriesAssembler) and wanted.log != "-":
+            assembler.head(_first_line(wanted.log))
         stack.callback(lambda: _say(f"{watching.counts.rows:,} rows, {watching.counts.alarms:,} alarms"))
         watching.run(_begun(follower, watcher, wanted.log))
         watching.finish(ended=not stop())
         watching.save()
+
+
+def _first_line(path: str) -> bytes:
+    """Read the line that names the columns: a watch begins further below."""
+    try:
+        with open(path, "rb") as file:
+            return file.readline(LONGEST_LINE)
+    except OSError:
+        return b""
 
 
 def _begun(follower: Follower | Pipe, watcher: Watcher, log: str) -> Iterator[bytes | None]:

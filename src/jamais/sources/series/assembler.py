@@ -72,6 +72,10 @@ class SeriesAssembler:
         one_row = np.ndim(first) == 0 and (self._width > 1 or len(given) == 1)
         return self._laid(self._intake.array([given] if one_row else given))
 
+    def head(self, line: bytes) -> None:
+        """Look at the first line of a file that is read from further below: it may name the columns."""
+        self._intake.head(line)
+
     def push_chunk(self, data: bytes) -> SeriesBlock:
         """Take bytes of lines that may end in the middle of one; its beginning is kept."""
         data = self._pending + bytes(data)

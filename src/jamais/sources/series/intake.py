@@ -65,6 +65,18 @@ class Intake:
         self._tables = None
         self._stamps.form = None
 
+    def head(self, line: bytes) -> None:
+        """Look at a line that stands above those that come; where it names channels, it names the columns."""
+        if self._delimited is not None or not line.strip():
+            return
+        try:
+            found = Delimited.of(line.strip(b"\r\n"), self.channels, self._whose)
+            self._choose(dict.fromkeys(found.names, NUMBER))
+        except (InputError, ShapeMismatchError):
+            return  # what comes next is read by itself, or says so
+        if found.has_names:
+            self._delimited = found
+
     def lines(self, body: bytes) -> Piece:
         """Take whole lines, the last without its line feed. Where it raises, nothing was taken."""
         body = body.removeprefix(BOM_UTF8).lstrip(b"\r\n") if self._delimited is None else body

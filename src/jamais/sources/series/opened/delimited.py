@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import re
+from codecs import BOM_UTF8
 from collections import Counter
 from typing import Any
 
@@ -37,8 +38,13 @@ class Delimited:
         if len(fields) > _MOST_COLUMNS:
             raise InputError(f"{whose}: the first line has {len(fields):,} columns: wanted at most {_MOST_COLUMNS:,}")
         if _is_header(fields):
-            return cls(_names(fields, whose), separator, first.strip(b"\r"))
+            return cls(_names(fields, whose), separator, first.removeprefix(BOM_UTF8).strip(b"\r"))
         return cls(_places(fields, channels, whose), separator, b"")
+
+    @property
+    def has_names(self) -> bool:
+        """Say whether the first line has names."""
+        return bool(self._header)
 
     def state_dict(self) -> dict[str, Any]:
         return {"names": list(self.names), "separator": self.separator, "header": self._header.decode("latin-1")}
