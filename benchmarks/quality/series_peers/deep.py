@@ -15,7 +15,8 @@ What differs from TSB-AD, because one CPU thread has to do it:
 - batches are cut from one tensor instead of collated row by row (same windows, same order of work, much faster);
 - where all windows would take too long, an epoch sees a sample drawn anew, and validation evenly spread ones; `CUTS`
   says how many, and the most epochs (TSB-AD: 50, USAD and AnomalyTransformer 10). Early stopping is TSB-AD's;
-- AnomalyTransformer, the slow one, has batches of 32 (not 128) and scores every 32nd window, for 32 rows each;
+- AnomalyTransformer, the slow one, has 8 batches of 32 (not thousands of 128) and scores every 50th window, for 50 rows
+  each: a look at it, not a verdict;
 - OmniAnomaly and USAD score a window at its start when there are many channels (a padding that TSB-AD has for one
   channel is skipped), AnomalyTransformer scores the last row of it. Here a window counts for its middle row, a last
   row for itself, as meant.
@@ -57,7 +58,7 @@ CUTS: dict[str, dict[str, int]] = {  # at most so many epochs; windows in one, a
     "CNN": {"epochs": 50, "windows": 8192, "validation": 2048, "score_stride": 1},
     "USAD": {"epochs": 10, "windows": 8192, "validation": 2048, "score_stride": 1},
     "OmniAnomaly": {"epochs": 6, "windows": 2560, "validation": 640, "score_stride": 1},
-    "AnomalyTransformer": {"epochs": 2, "windows": 256, "validation": 32, "score_stride": 32},
+    "AnomalyTransformer": {"epochs": 1, "windows": 256, "validation": 32, "score_stride": 50},
 }
 EPOCHS = {"AnomalyTransformer": "num_epochs"}
 FEATURES = {"AnomalyTransformer": "input_c"}
