@@ -107,12 +107,18 @@ class WindowBanks:
         self._remember(none.drawn(steps[:before], 0, 0, self.settings.prototypes, self.seed))
         self._measure(steps[:before])
         listener(Event("calibrating", 1, 3))
-        parts = self._parts(steps, max(0, before - self.past), before)
-        self.calibrations = {
-            "causal": Calibration.of(self._votes(parts)),
-            "hindsight": Calibration.of(self._votes(self._covering(parts))),
-        }
+        looked = max(0, before - self.past)
+        unseen = self._parts(steps, looked, before)
         self._remember(self.remembered.drawn(steps, before, before, self.settings.prototypes, self.seed))
+        # Judged by what came before, as life goes on; and by what is remembered in the end, which may have lost a phase
+        # of the day that the first draw had. The rarer of the two counts.
+        apart = self._parts(steps, looked, before, apart=True)
+        self.calibrations = {
+            "causal": Calibration.of(np.maximum(self._votes(unseen), self._votes(apart))),
+            "hindsight": Calibration.of(
+                np.maximum(self._votes(self._covering(unseen)), self._votes(self._covering(apart)))
+            ),
+        }
         listener(Event("remembering", 2, 3))
         self.n_rows = len(steps)
         self.counts = self._nearest_counts(steps)
@@ -252,8 +258,11 @@ class WindowBanks:
         units[-1] = max(units[-1], 1.0)
         self.units = units
 
-    def _parts(self, steps: Floats, context: int, first: int) -> Floats:
-        """Give the distances of rows `first`… of `steps` to each bank in units, [n, banks]; looks from `context` on."""
+    def _parts(self, steps: Floats, context: int, first: int, *, apart: bool = False) -> Floats:
+        """Give the distances of rows `first`… of `steps` to each bank in units, [n, banks]; looks from `context` on.
+
+        With `apart`, rows are rows of history, and remembered windows of the same time do not count.
+        """
         parts = np.empty((len(steps) - first, len(self._banks)))
         for start in range(first, len(steps), _AT_ONCE):
             stop = min(start + _AT_ONCE, len(steps))
@@ -261,6 +270,9 @@ class WindowBanks:
             trailing = Trailing(steps[looked:stop])
             for at, bank in enumerate(self._banks):
                 compared = bank.compare(bank.descriptor.of(trailing)[start - looked :])
+                if apart:
+                    rows = np.arange(start, stop)[:, None]
+                    compared.rest[np.abs(rows - self.remembered.ends) < bank.descriptor.w] = FAR
                 distances = compared.distances(self.settings.neighbours)
                 parts[start - first : stop - first, at] = distances / self.units[at]
         return parts
