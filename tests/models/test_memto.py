@@ -181,7 +181,11 @@ def test_inputs_are_left_alone_and_tensors_and_arrays_are_alike() -> None:
     model = small()
     x = windows()
     before = x.clone()
-    assert (model.anomaly_score(x) == model.anomaly_score(x.numpy().astype(np.float64))).all()
+    for method in (model.anomaly_score, model.isd, model.lsd, model.pooled):
+        tensor, array = method(x), method(x.numpy().astype(np.float64))
+        assert isinstance(tensor, torch.Tensor)
+        assert isinstance(array, np.ndarray)
+        assert (tensor.numpy() == array).all()
     assert x.equal(before)
 
 

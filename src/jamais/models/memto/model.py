@@ -137,25 +137,26 @@ class MEMTO(nn.Module):
         phase2_full_training(self, loader, criterion, config.phase2_epochs, config.lr, on_event=on_event, cancel=cancel)
         return self
 
-    def anomaly_score(self, x: Any) -> Vectors:
+    def anomaly_score(self, x: Any) -> Any:
         """Return softmax(LSD) * ISD [n, L] of windows [n, L, channels] (paper, equation 11; `config.weighting`).
 
         The softmax runs over the points of a window: scores of two windows have no common scale. A window's scores
-        do not depend on the others. Raise `InputError` and `ShapeMismatchError` for what are no windows.
+        do not depend on the others. A tensor gives a tensor, here and below, anything else an array of float32.
+        Raise `InputError` and `ShapeMismatchError` for what are no windows.
         """
-        return scoring.looked(self, x).score
+        return _alike(x, scoring.looked(self, x).score)
 
-    def isd(self, x: Any) -> Vectors:
+    def isd(self, x: Any) -> Any:
         """Return the input space deviation [n, L]: squared error, summed over channels (equation 10)."""
-        return scoring.looked(self, x).isd
+        return _alike(x, scoring.looked(self, x).isd)
 
-    def lsd(self, x: Any) -> Vectors:
+    def lsd(self, x: Any) -> Any:
         """Return the latent space deviation [n, L]: squared distance to the nearest item (equation 9)."""
-        return scoring.looked(self, x).lsd
+        return _alike(x, scoring.looked(self, x).lsd)
 
-    def pooled(self, x: Any) -> Vectors:
+    def pooled(self, x: Any) -> Any:
         """Return the queries averaged over each window, [n, latent_dim]: a descriptor for a bank of windows."""
-        return scoring.pooled(self, x)
+        return _alike(x, scoring.pooled(self, x))
 
     def score_series(self, values: Any, step: int = 10, *, kind: str = "score") -> Floats:
         """Return a score [T] of each point of a series [T, channels]: the mean over all windows that cover it.
@@ -200,3 +201,7 @@ class MEMTO(nn.Module):
                 f"wanted windows [n, L, {self.n_features}] with L from 1 to {most}, got {list(x.shape)}"
             )
         return x
+
+
+def _alike(given: Any, made: Vectors) -> Any:
+    return torch.from_numpy(made).to(given.device) if isinstance(given, Tensor) else made
