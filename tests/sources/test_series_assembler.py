@@ -60,10 +60,16 @@ def written(micros: int | None, form: str) -> str:
     if form == "seconds":
         return str(micros // 1_000_000)
     text = str(np.datetime64(micros, "us").astype("datetime64[s]"))
-    return {"T": text, "Z": text + "Z", "space": text.replace("T", " "), "zone": text + "+01:00"}[form]
+    return {
+        "T": text,
+        "Z": text + "Z",
+        "space": text.replace("T", " "),
+        "zone": text + "+01:00",
+        "west": text + "-0530",
+    }[form]
 
 
-forms = st.sampled_from(["seconds", "T", "Z", "space", "zone"])
+forms = st.sampled_from(["seconds", "T", "Z", "space", "zone", "west"])
 grids = st.sampled_from([None, "60s", "5m", "7s"])
 
 
@@ -308,3 +314,22 @@ def test_the_first_line_of_a_file_names_the_columns_of_lines_further_below() -> 
         bare = SeriesAssembler(SeriesReading(), NAMES, STEP)
         bare.head(line)
         np.testing.assert_array_equal(bare.push("4,5,6").values, [[4, 5, 6]])
+
+
+def test_a_moment_that_goes_on_after_a_pause_makes_another_row() -> None:
+    assembler = SeriesAssembler(SeriesReading(), NAMES, STEP)
+    assembler.push(["time,name,value", "60,cpu,1"])
+    assert assembler.pause().rows.tolist() == [0]
+    assert len(assembler.push("60,disk,2")) == 0
+    block = assembler.flush()
+    assert (block.rows.tolist(), block.times.tolist()) == ([1], [STEP])
+    np.testing.assert_array_equal(block.values, [[np.nan, np.nan, 2]])
+
+
+def test_rows_of_a_cell_that_was_flushed_are_late() -> None:
+    assembler = SeriesAssembler(SeriesReading(resample="60s"), NAMES, STEP)
+    assembler.push(["time,cpu", "60,1"])
+    assert assembler.flush().rows.tolist() == [0]
+    assembler.push(["70,5", "120,2"])
+    np.testing.assert_array_equal(assembler.flush().values[:, 0], [2])
+    assert assembler.counts == {"rows left out, they came after their cell was over": 1}

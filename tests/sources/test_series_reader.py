@@ -180,6 +180,13 @@ def test_a_gap_begins_at_one_and_a_half_steps_and_is_bounded(apart: int, n: int)
     assert (block.rows < 0).sum() == n
 
 
+def test_a_gap_of_cells_is_bounded_too_and_a_repeat_does_not_shorten_one() -> None:
+    far = table([0, 10_000])
+    assert (read(far, resample="60s").rows < 0).sum() == 165
+    assert (read(far, resample="60s", max_gap_rows=100).rows < 0).sum() == 100
+    assert read(table([0, 60, 60, 180]), step=MINUTE).rows.tolist() == [0, 1, 2, -1, 3]
+
+
 def test_jitter_repeats_and_rows_that_go_back_stay_where_they_are() -> None:
     reader = open_series(table([0, 61, 118, 118, 60, 182, None, 300, 360, 420, 480, 540]))
     block = whole(reader)

@@ -95,7 +95,7 @@ class TimeLine:
             return np.zeros(len(times), np.int64), before
         steps = (2 * apart + self._step) // (2 * self._step)
         missing = np.clip(steps - (rows - before_row), 0, self._most)
-        missing[first | (apart <= 0)] = 0
+        missing[first] = 0
         return missing, before
 
     def _filled(self, block: SeriesBlock, known: Ints, missing: Ints, before: Ints) -> SeriesBlock:
