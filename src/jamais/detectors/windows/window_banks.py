@@ -28,6 +28,8 @@ USUAL = 0.95
 """Quantile of the distances of normal windows that counts as one in every bank."""
 _AT_ONCE = 1024  # rows described together; changes no result
 _LEAST_UNIT = 0.05  # spreads: what is nearer than that is near in any bank
+ENOUGH = 0.75
+"""Share of the rows of a window in which something must be known, or a bank says nothing of it."""
 _RARE = 0.001  # p-value of what is kept beside the sample when somebody vouches for it,
 _APART = 8  # rows at least, of one stretch
 _EXACT = 2.0**-30  # votes are whole multiples, so that running sums of them are exact
@@ -268,13 +270,20 @@ class WindowBanks:
             stop = min(start + _AT_ONCE, len(steps))
             looked = max(context, start - self.past)
             trailing = Trailing(steps[looked:stop])
+            known = _rows_known(steps[looked:stop])
+            whole = start - looked >= self.past and len(known) == known[-1] + 1
             for at, bank in enumerate(self._banks):
                 compared = bank.compare(bank.descriptor.of(trailing)[start - looked :])
                 if apart:
                     rows = np.arange(start, stop)[:, None]
                     compared.rest[np.abs(rows - self.remembered.ends) < bank.descriptor.w] = FAR
                 distances = compared.distances(self.settings.neighbours)
-                parts[start - first : stop - first, at] = distances / self.units[at]
+                found = distances / self.units[at]
+                if not whole:
+                    # The first rows of a series, or behind a gap, would be unlike any window for being so few.
+                    few = _trailing_counts(known, bank.descriptor.w)[start - looked :] < ENOUGH * bank.descriptor.w
+                    found[few] = 0.0
+                parts[start - first : stop - first, at] = found
         return parts
 
     def _votes(self, parts: Floats) -> Floats:
@@ -312,6 +321,17 @@ class WindowBanks:
                 nearest = bank.compare(bank.descriptor.of(trailing)[start - looked :]).slots()
                 counts[at] += np.bincount(nearest, minlength=counts.shape[1])
         return counts
+
+
+def _rows_known(steps: Floats) -> Ints:
+    """Count the rows [n + 1] with any value before each row of `steps` [n, C], and in all."""
+    return np.concatenate([[0], np.cumsum(~np.isnan(steps).all(axis=1))])
+
+
+def _trailing_counts(known: Ints, w: int) -> Ints:
+    """Count such rows among the last `w` [n]."""
+    before = np.maximum(np.arange(1, len(known)) - w, 0)
+    return np.asarray(known[1:] - known[before])
 
 
 def _described(descriptor: Descriptor, steps: Floats, some: Ints) -> list[tuple[Ints, Floats]]:
