@@ -349,3 +349,36 @@ def test_the_step_that_was_fitted_is_kept() -> None:
     assert (whole(reader).rows >= 0).sum() == 3
     assert reader.step == MINUTE
     assert reader.counts["empty rows put in"] == 2
+
+
+def test_numbers_of_every_kind_of_column_are_read() -> None:
+    numbers = [1, None, 3]
+    wanted = [1.0, np.nan, 3.0]
+    columns = {
+        "int8": pl.Series(numbers, dtype=pl.Int8),
+        "float32": pl.Series(numbers, dtype=pl.Float32),
+        "decimal": pl.Series(["1", None, "3"]).cast(pl.Decimal(10, 2)),
+        "text": pl.Series(["1", None, " 3 "]),
+        "bool": pl.Series([True, None, True]),
+        "empty": pl.Series([None, None, None]),
+    }
+    names = ("int8", "float32", "decimal", "text", "bool", "empty")
+    block = read(pl.DataFrame(columns), names)
+    np.testing.assert_array_equal(block.values[:, :4], np.array([wanted] * 4).T)
+    np.testing.assert_array_equal(block.values[:, 4:], np.array([[1, np.nan, 1], [np.nan] * 3]).T)
+    pandas = pd.DataFrame(
+        {
+            "nullable": pd.array(numbers, dtype="Int64"),
+            "object": pd.Series(numbers, dtype=object),
+            "boolean": pd.array([True, None, True], dtype="boolean"),
+        }
+    )
+    np.testing.assert_array_equal(read(pandas).values, np.array([wanted, wanted, [1, np.nan, 1]]).T)
+
+
+def test_a_melted_table_of_pandas_is_the_wide_one() -> None:
+    rows = values(20)
+    wide = pd.DataFrame(rows, columns=list(NAMES)).assign(date=pd.to_datetime(micros(20), unit="us"))
+    same(read(wide.melt(id_vars="date", var_name="sensor")), SeriesBlock(np.arange(20), micros(20), rows))
+    categories = wide.melt(id_vars="date", var_name="sensor").astype({"sensor": "category"})
+    same(read(categories), SeriesBlock(np.arange(20), micros(20), rows))
