@@ -174,7 +174,6 @@ def main() -> None:
     asked = parser.parse_args()
     out = asked.out or (None if asked.limit else report.RESULTS)
     methods = asked.methods or list(CHEAP if asked.contaminated else ALL)
-    methods = [name for name in methods if name not in ours.METHODS or ours.ready(name)]
     rows: list[Cells] = []
     for data in asked.sets:
         if not present(data):

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import time
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from jamais.detectors.windows import BankSettings, ChannelScale, WindowBanks
+from jamais.detectors.windows.described.grid import STEPS
+
 Floats = NDArray[np.float64]
+TRAINING_STEPS = 200  # of the encoder
 ALARM_RATE = 0.001  # of normal rows: what counts as found, for HitRate
 METHODS: dict[str, tuple[bool, bool]] = {  # name -> (with a network, with hindsight)
     "jamais causal": (False, False),
@@ -23,7 +26,7 @@ class Fitted:
 
     def __init__(self, train: Floats, network: bool) -> None:
         began = time.process_time()
-        self._banks = _banks(network)
+        self._banks = _banks(train, network)
         self._banks.fit(np.ascontiguousarray(train))
         self.seconds = time.process_time() - began
 
@@ -40,21 +43,20 @@ class Fitted:
         return np.asarray(self._banks.blame(rows, at).shares)
 
 
-def ready(method: str) -> bool:
-    """Say whether the method can run: the ones with a network need an encoder."""
-    return not METHODS[method][0]
-
-
 def settings() -> str:
     """Return the one setting, for the log of runs."""
-    from jamais.detectors.windows import BankSettings
-
     return repr(BankSettings())
 
 
-def _banks(network: bool) -> Any:
-    from jamais.detectors.windows import WindowBanks
+def _banks(train: Floats, network: bool) -> WindowBanks:
+    """Return banks that are not fitted yet; with a network, an encoder trained on the same scaled rows is one more."""
+    if not network:
+        return WindowBanks(seed=0)
+    from jamais.learning.contrastive import train_patches
+    from jamais.models.patches import PatchEncoder
 
-    if network:
-        raise NotImplementedError("no encoder takes part yet")
-    return WindowBanks(seed=0)
+    of = BankSettings()
+    scaled = ChannelScale.of(train, of.floor, of.clip).steps(train) / STEPS
+    encoder = PatchEncoder(channels=train.shape[1], seed=0)
+    train_patches(encoder, scaled, steps=TRAINING_STEPS, seed=0)
+    return WindowBanks(seed=0, encoder=encoder)
