@@ -29,18 +29,25 @@ class Compared(NamedTuple):
         """Name the nearest remembered row of each, [n]; the first of several."""
         return np.asarray(self.rest.argmin(axis=1))
 
-    def distances(self, k: int) -> Floats:
-        """Give the mean [n] of the `k` smallest distances, in spreads; 0 where nothing can be compared."""
-        k = min(k, self.rest.shape[1])
-        nearest = self.rest if k == self.rest.shape[1] else np.partition(self.rest, k - 1, axis=1)[:, :k]
-        nearest = np.sort(nearest, axis=1).astype(np.float64)  # sorted: added up in one order
-        usable = nearest < FAR / 2
-        near = np.sqrt(np.where(usable, nearest + self.own[:, None], 0.0)) / NOTCHES
-        total, n_usable = near[:, 0].copy(), usable[:, 0].astype(np.float64)
-        for at in range(1, k):
-            total += near[:, at]
-            n_usable += usable[:, at]
-        return np.asarray(total / np.maximum(n_usable, 1.0))
+    def distances(self, k: int, stands: Ints) -> Floats:
+        """Give the mean [n] of the `k` smallest distances, in spreads; 0 where nothing can be compared.
+
+        A remembered row counts as often as the windows that it `stands` for [m].
+        """
+        n = min(k, self.rest.shape[1])
+        slots = self.rest.argpartition(n - 1, axis=1)[:, :n] if n < self.rest.shape[1] else None
+        nearest = self.rest if slots is None else np.take_along_axis(self.rest, slots, axis=1)
+        order = np.argsort(nearest, axis=1, kind="stable")  # sorted: added up in one order
+        nearest = np.take_along_axis(nearest, order, axis=1).astype(np.float64)
+        times = stands[order if slots is None else np.take_along_axis(slots, order, axis=1)]
+        times = np.where(nearest < FAR / 2, times, 0)
+        near = np.sqrt(np.where(nearest < FAR / 2, nearest + self.own[:, None], 0.0)) / NOTCHES
+        total, left = np.zeros(len(near)), np.full(len(near), k)
+        for at in range(n):
+            taken = np.minimum(times[:, at], left)
+            total += near[:, at] * taken
+            left = left - taken
+        return np.asarray(total / np.maximum(k - left, 1))
 
 
 class Bank:

@@ -33,7 +33,7 @@ def blame(banks: WindowBanks, values: Floats, rows: Ints) -> Blame:
     for weight, unit, bank, described in _described(banks, values, rows):
         compared = bank.compare(described)
         nearest = compared.slots()
-        distance = compared.distances(banks.settings.neighbours) / unit
+        distance = compared.distances(banks.settings.neighbours, banks.remembered.stands) / unit
         by_channel = bank.differences(described, nearest)
         if by_channel.shape[1] % banks.channels == 0 and bank.descriptor.group != "learned":
             by_channel = by_channel.reshape(len(rows), -1, banks.channels).sum(axis=1)

@@ -20,16 +20,20 @@ KEPT = np.iinfo(np.uint64).max
 class Remembered(NamedTuple):
     """Some windows [m, past, C] in steps of the grid, the rows of history [m] at which they end, and who drew them.
 
-    A uniform sample of all windows by bottom-k priorities (see `memory.sample`), and windows kept beside it.
+    A uniform sample of the windows that are not much the same, by bottom-k priorities (see `memory.sample`), and
+    windows kept beside it.
     """
 
     windows: Steps16
     ends: Ints
     priorities: NDArray[np.uint64]
+    stands: Ints
+    """[m] of the windows that were drawn, how many each stands for, itself included."""
 
     @classmethod
     def none(cls, past: int, channels: int) -> Remembered:
-        return cls(np.empty((0, past, channels), np.int16), np.empty(0, np.int64), np.empty(0, np.uint64))
+        ends = np.empty(0, np.int64)
+        return cls(np.empty((0, past, channels), np.int16), ends, np.empty(0, np.uint64), ends)
 
     def __bool__(self) -> bool:
         return bool(len(self.ends))
@@ -38,37 +42,30 @@ class Remembered(NamedTuple):
     def is_drawn(self) -> NDArray[np.bool_]:
         return np.asarray(self.priorities != KEPT)
 
-    def drawn(self, steps: Floats, first: int, history: int, capacity: int, seed: int) -> Remembered:
-        """Let the windows that end at rows `first`… of `steps` draw for a place among `capacity`.
+    def joined(self, steps: Floats, rows: Ints, ends: Ints, priorities: NDArray[np.uint64], stands: Ints) -> Remembered:
+        """Remember the windows that end at `rows` of `steps`, too."""
+        return Remembered(
+            np.concatenate([self.windows, cut(steps, rows, self.windows.shape[1])]),
+            np.concatenate([self.ends, ends]),
+            np.concatenate([self.priorities, priorities.astype(np.uint64)]),
+            np.concatenate([self.stands, stands]),
+        )
 
-        `history` numbers row `first`. Which stay does not depend on how rows come in pieces.
-        """
-        rows = np.arange(first, len(steps))
-        priorities = priorities_of(rows - first + history, seed)
-        mine = self.priorities[self.is_drawn]
-        if len(mine) == capacity:
-            better = priorities < mine.max()
-            rows, priorities = rows[better], priorities[better]
-        if len(rows) > capacity:
-            best = np.sort(np.argpartition(priorities, capacity - 1)[:capacity])
-            rows, priorities = rows[best], priorities[best]
-        if not len(rows):
-            return self
-        joined = self._with(steps, rows, rows - first + history, priorities)
-        if int(joined.is_drawn.sum()) <= capacity:
-            return joined
-        lowest = np.argsort(joined.priorities, kind="stable")[:capacity]  # those kept have the highest of all
-        return joined.at(np.sort(np.concatenate([lowest, np.flatnonzero(~joined.is_drawn)])))
-
-    def kept(self, steps: Floats, rows: Ints, ends: Ints, capacity: int) -> Remembered:
+    def kept(self, steps: Floats, rows: Ints, ends: Ints, capacity: int, stands: int) -> Remembered:
         """Keep the windows that end at some `rows` of `steps`, too; of those kept so the oldest go first."""
-        joined = self._with(steps, rows, ends, np.full(len(rows), KEPT))
+        joined = self.joined(steps, rows, ends, np.full(len(rows), KEPT), np.full(len(rows), stands))
         beside = np.flatnonzero(~joined.is_drawn)
         gone = beside[: max(0, len(beside) - capacity)]
         return joined.at(np.setdiff1d(np.arange(len(joined.ends)), gone))
 
+    def lowest(self, capacity: int) -> Remembered:
+        """Let go of drawn windows with the highest priorities until `capacity` of them are left."""
+        mine = np.flatnonzero(self.is_drawn)
+        gone = mine[np.argsort(self.priorities[mine], kind="stable")[capacity:]]
+        return self.at(np.setdiff1d(np.arange(len(self.ends)), gone))
+
     def at(self, slots: Ints) -> Remembered:
-        return Remembered(self.windows[slots], self.ends[slots], self.priorities[slots])
+        return Remembered(self.windows[slots], self.ends[slots], self.priorities[slots], self.stands[slots])
 
     def steps(self) -> Floats:
         """Give the windows one after the other, [m * past, C], NaN where a value was missing."""
@@ -76,28 +73,37 @@ class Remembered(NamedTuple):
         flat[flat == MISSING] = np.nan
         return flat
 
-    def _with(self, steps: Floats, rows: Ints, ends: Ints, priorities: NDArray[np.uint64]) -> Remembered:
-        windows = cut(steps, rows, self.windows.shape[1])
-        return Remembered(
-            np.concatenate([self.windows, windows]),
-            np.concatenate([self.ends, ends]),
-            np.concatenate([self.priorities, priorities.astype(np.uint64)]),
-        )
-
     def state_dict(self) -> StateTree:
-        return {"windows": self.windows, "ends": self.ends, "priorities": self.priorities}
+        return {name: getattr(self, name) for name in self._fields}
 
     @classmethod
     def of_state(cls, tree: StateTree, past: int, channels: int) -> Remembered:
-        windows, ends, priorities = (np.asarray(tree[name]) for name in ("windows", "ends", "priorities"))
+        windows, ends, priorities, stands = (np.asarray(tree[name]) for name in cls._fields)
         m = len(ends)
-        fits = windows.shape == (m, past, channels) and windows.dtype == np.int16 and priorities.shape == (m,)
-        if not fits or ends.dtype != np.int64 or priorities.dtype != np.uint64:
+        fits = windows.shape == (m, past, channels) and windows.dtype == np.int16
+        fits = fits and ends.dtype == stands.dtype == np.int64 and priorities.dtype == np.uint64
+        if not fits or priorities.shape != (m,) or stands.shape != (m,) or (stands < 1).any():
             raise CorruptStateError(
                 f"remembered windows {windows.shape} {windows.dtype} do not fit [{m}, {past}, {channels}] int16: load "
                 "another version"
             )
-        return cls(windows.copy(), ends.copy(), priorities.copy())
+        return cls(windows.copy(), ends.copy(), priorities.copy(), stands.copy())
+
+
+def candidates(first: int, stop: int, history: int, most: int, seed: int) -> tuple[Ints, NDArray[np.uint64]]:
+    """Draw some of the rows `first` to `stop`, which history numbers from `history` on: as if all of history drew for
+    `most` places. Gives rows and priorities, the lowest first."""
+    rows = np.arange(first, stop)
+    priorities = priorities_of(rows - first + history, seed)
+    if history == 0 and len(rows) > most:
+        best = np.argpartition(priorities, most - 1)[:most]
+        rows, priorities = rows[best], priorities[best]
+    elif history:
+        share = min(1.0, most / (history + len(rows)))
+        lucky = priorities <= np.uint64(share * (2.0**64 - 2048))
+        rows, priorities = rows[lucky], priorities[lucky]
+    order = np.argsort(priorities, kind="stable")
+    return rows[order], priorities[order]
 
 
 def cut(steps: Floats, rows: Ints, past: int) -> Steps16:

@@ -23,6 +23,10 @@ class BankSettings:
     """Rows of the windows whose course about their own mean is compared, channel by channel."""
     patterns: tuple[int, ...] = (32,)
     """Rows of the windows whose course is compared whatever its size, all channels in one; powers of two."""
+    forecasts: bool = True
+    """Whether what each channel's next value should have been, told from its last four, is a bank of its own."""
+    alike: float = 0.2
+    """A window this near to a remembered one is not remembered itself: a share of what is usual between windows."""
     floor: float = 0.05
     """Share of a channel's range that is added to its spread: a quiet channel must not outcry all others."""
     clip: float = 8.0
@@ -32,6 +36,8 @@ class BankSettings:
         for name in ("prototypes", "neighbours"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} is at least 1")
+        if not 0.0 <= self.alike < 1.0:
+            raise ValueError("alike is a share from 0 to below 1")
         if self.kept < 0:
             raise ValueError("kept is 0 or more")
         if not (0 < self.floor <= 1 and 1 <= self.clip <= 16):

@@ -9,6 +9,7 @@ import numpy as np
 from jamais import registry
 from jamais.detectors.calibration import Calibration
 from jamais.detectors.windows.described.grid import ChannelScale
+from jamais.detectors.windows.described.surprise import Surprise
 from jamais.detectors.windows.remembered import Remembered
 from jamais.detectors.windows.settings import BankSettings
 from jamais.errors import CorruptStateError, JamaisError
@@ -32,6 +33,7 @@ def tree_of(banks: WindowBanks) -> StateTree:
         "remembered": banks.remembered.state_dict(),
         "counts": banks.counts,
         "calibrations": {name: one.state_dict() for name, one in banks.calibrations.items()} if known else {},
+        "forecasts": banks.forecasts.state_dict() if banks.forecasts is not None else None,
         "encoder": _encoder_tree(banks.encoder),
     }
 
@@ -39,6 +41,7 @@ def tree_of(banks: WindowBanks) -> StateTree:
 def load(banks: WindowBanks, tree: StateTree) -> None:
     """Let `banks` be what was saved; nothing changes where that does not fit together."""
     made = type(banks)(override(BankSettings(), tree["settings"]), int(tree["seed"]), _encoder_of(tree["encoder"]))
+    made.forecasts = None if tree["forecasts"] is None else Surprise.from_state(tree["forecasts"])
     made.channels, made.n_rows = int(tree["channels"]), int(tree["n_rows"])
     if tree["scale"]:
         made.scale = ChannelScale.of_state(tree["scale"])

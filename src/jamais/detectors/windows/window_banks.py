@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import numpy as np
@@ -10,11 +11,13 @@ import numpy as np
 from jamais.detectors.calibration import Calibration
 from jamais.detectors.windows.bank import FAR, Bank
 from jamais.detectors.windows.described.descriptors import Descriptor, Deviations, Pattern, Shape, Statistics
-from jamais.detectors.windows.described.grid import ChannelScale
+from jamais.detectors.windows.described.grid import NOTCHES, ChannelScale
 from jamais.detectors.windows.described.silence import Silence
+from jamais.detectors.windows.described.surprise import Surprise
 from jamais.detectors.windows.described.trailing import Trailing
-from jamais.detectors.windows.remembered import Remembered
+from jamais.detectors.windows.remembered import Remembered, candidates
 from jamais.detectors.windows.settings import BankSettings
+from jamais.detectors.windows.thinning import thinned
 from jamais.errors import InputError, NotReadyError, ShapeMismatchError
 from jamais.types import Event, Floats, Ints, Listener, StateTree, Vectors, silent
 
@@ -26,6 +29,7 @@ HELD_BACK = 0.3
 """Share of the fit data, the last in time, whose scores say what is rare; remembered are windows of what is before."""
 USUAL = 0.95
 """Quantile of the distances of normal windows that counts as one in every bank."""
+_DRAWN = 8  # windows drawn for each that may be remembered: those much the same as another need no place of their own
 _AT_ONCE = 1024  # rows described together; changes no result
 _LEAST_UNIT = 0.05  # spreads: what is nearer than that is near in any bank
 ENOUGH = 0.75
@@ -66,6 +70,7 @@ class WindowBanks:
         self.settings = settings or BankSettings()
         self.seed = int(seed)
         self.encoder = encoder
+        self.forecasts: Surprise | None = None
         self.channels = 0
         self.n_rows = 0
         self.scale: ChannelScale | None = None
@@ -104,14 +109,15 @@ class WindowBanks:
         self.scale = ChannelScale.of(values, self.settings.floor, self.settings.clip)
         steps = self.scale.steps(values)
         before = int(len(steps) * (1.0 - HELD_BACK))
-        none = Remembered.none(self.past + 1, self.channels)
+        if self.settings.forecasts:
+            self.forecasts = Surprise.learned(steps[:before])
         listener(Event("remembering", 0, 3))
-        self._remember(none.drawn(steps[:before], 0, 0, self.settings.prototypes, self.seed))
+        self._begin(steps[:before])
         self._measure(steps[:before])
         listener(Event("calibrating", 1, 3))
         looked = max(0, before - self.past)
         unseen = self._parts(steps, looked, before)
-        self._remember(self.remembered.drawn(steps, before, before, self.settings.prototypes, self.seed))
+        self._draw(steps)
         # Judged by what came before, as life goes on; and by what is remembered in the end, which may have lost a phase
         # of the day that the first draw had. The rarer of the two counts.
         apart = self._parts(steps, looked, before, apart=True)
@@ -154,12 +160,19 @@ class WindowBanks:
         """
         steps = self._steps(values)
         before = self.remembered
-        drawn = before.drawn(steps, first, self.n_rows, self.settings.prototypes, self.seed)
         ends = np.arange(first, len(steps)) - first + self.n_rows
-        self._remember(drawn)
+        rows, priorities = candidates(first, len(steps), self.n_rows, _DRAWN * self.settings.prototypes, self.seed)
+        stay, stood = thinned(self._places(steps, rows), self._own_places(), self._reach, len(before.ends) + len(rows))
+        m = len(before.ends)
+        more = before.joined(
+            steps, rows[stay], ends[rows[stay] - first], priorities[stay], np.zeros(len(stay), dtype=np.int64)
+        )
+        stands = more.stands + np.bincount(stood[stood >= 0], minlength=m + len(stay))
+        self._remember(more._replace(stands=stands).lowest(self.settings.prototypes))
         novel = self._novel(steps, first)
         if len(novel):
-            self._remember(self.remembered.kept(steps, novel, ends[novel - first], self.settings.kept))
+            kept = self.remembered.kept(steps, novel, ends[novel - first], self.settings.kept, self.settings.neighbours)
+            self._remember(kept)
         self.n_rows += len(steps) - first
         came = ~np.isin(self.remembered.ends, before.ends)
         stayed = {end: at for at, end in enumerate(before.ends.tolist())}
@@ -225,7 +238,7 @@ class WindowBanks:
         made += [Deviations(w) for w in of.deviations]
         made += [Shape(w) for w in of.shapes]
         made += [Pattern(w) for w in of.patterns]
-        made += [] if self.encoder is None else [self.encoder]
+        made += [one for one in (self.forecasts, self.encoder) if one is not None]
         return [*made, Silence()]
 
     def _steps(self, values: Floats) -> Floats:
@@ -245,6 +258,44 @@ class WindowBanks:
             ]
             self._banks.append(Bank(one, np.concatenate(rows)))
 
+    def _begin(self, steps: Floats) -> None:
+        """Draw a first sample, to measure by it what is much the same; then one of windows that are not."""
+        none = Remembered.none(self.past + 1, self.channels)
+        rows, priorities = candidates(0, len(steps), 0, self.settings.prototypes, self.seed)
+        self._remember(none.joined(steps, rows, rows, priorities, np.ones(len(rows), dtype=np.int64)))
+        self._measure(steps)
+        self._draw(steps)
+
+    def _draw(self, steps: Floats) -> None:
+        """Remember a uniform sample of the windows of `steps` that are not much the same."""
+        none = Remembered.none(self.past + 1, self.channels)
+        rows, priorities = candidates(0, len(steps), 0, _DRAWN * self.settings.prototypes, self.seed)
+        places = self._places(steps, rows)
+        stay, stood = thinned(places, places[:0], self._reach, self.settings.prototypes)
+        stands = np.bincount(stood[stood >= 0], minlength=len(stay))
+        self._remember(none.joined(steps, rows[stay], rows[stay], priorities[stay], stands))
+
+    @property
+    def _reach(self) -> float:
+        """Distance of places up to which windows are much the same."""
+        return self.settings.alike * float(np.sqrt(self.weights.sum()))
+
+    def _places(self, steps: Floats, rows: Ints) -> Vectors:
+        """Describe the windows that end at `rows` [m] of `steps` in all banks: places [m, width], in their order."""
+        order = np.argsort(rows, kind="stable")
+        parts = []
+        for unit, weight, bank in zip(self.units.tolist(), self.weights.tolist(), self._banks, strict=True):
+            found = np.concatenate([rows for _, rows in _described(bank.descriptor, steps, rows[order])])
+            parts.append(_placed(found, unit, weight))
+        places = np.empty((len(rows), sum(part.shape[1] for part in parts)), dtype=np.float32)
+        places[order] = np.concatenate(parts, axis=1)
+        return places
+
+    def _own_places(self) -> Vectors:
+        """Give the places [m, width] of what is remembered."""
+        banks = zip(self.units.tolist(), self.weights.tolist(), self._banks, strict=True)
+        return np.concatenate([_placed(bank.rows, unit, weight) for unit, weight, bank in banks], axis=1)
+
     def _measure(self, steps: Floats) -> None:
         """Measure how far normal windows of `steps` are from other ones: those of the same time do not count."""
         some = np.unique(np.linspace(0, len(steps) - 1, 4 * _AT_ONCE).astype(np.int64))
@@ -254,7 +305,7 @@ class WindowBanks:
             for rows, described in _described(bank.descriptor, steps, some):
                 compared = bank.compare(described)
                 compared.rest[np.abs(rows[:, None] - self.remembered.ends) < bank.descriptor.w] = FAR
-                distances.append(compared.distances(self.settings.neighbours))
+                distances.append(compared.distances(self.settings.neighbours, self.remembered.stands))
             units[at] = max(float(np.quantile(np.concatenate(distances), USUAL)), _LEAST_UNIT)
         # A channel that has never been silent has no usual silence: its own measure stands.
         units[-1] = max(units[-1], 1.0)
@@ -277,7 +328,7 @@ class WindowBanks:
                 if apart:
                     rows = np.arange(start, stop)[:, None]
                     compared.rest[np.abs(rows - self.remembered.ends) < bank.descriptor.w] = FAR
-                distances = compared.distances(self.settings.neighbours)
+                distances = compared.distances(self.settings.neighbours, self.remembered.stands)
                 found = distances / self.units[at]
                 if not whole:
                     # The first rows of a series, or behind a gap, would be unlike any window for being so few.
@@ -321,6 +372,11 @@ class WindowBanks:
                 nearest = bank.compare(bank.descriptor.of(trailing)[start - looked :]).slots()
                 counts[at] += np.bincount(nearest, minlength=counts.shape[1])
         return counts
+
+
+def _placed(described: Floats, unit: float, weight: float) -> Vectors:
+    """Scale descriptions [m, width] so that squared distances of several banks add up; unknown is 0."""
+    return (np.nan_to_num(described, nan=0.0) * (math.sqrt(weight) / (NOTCHES * unit))).astype(np.float32)
 
 
 def _rows_known(steps: Floats) -> Ints:

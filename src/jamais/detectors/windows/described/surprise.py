@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from jamais.detectors.windows.described.grid import STEPS
+from jamais.detectors.windows.described.grid import STEPS, notched
 from jamais.detectors.windows.described.trailing import Trailing
 from jamais.errors import CorruptStateError, InputError
 from jamais.types import Floats, StateTree
@@ -74,7 +74,7 @@ class Surprise:
         sizes = Trailing(np.abs(errors))
         with np.errstate(invalid="ignore", divide="ignore"):
             lately = np.rint(2.0 * sizes.sums(LATELY) / sizes.counts(LATELY))
-        return np.concatenate([errors, lately], axis=1)
+        return notched(np.concatenate([errors, lately], axis=1))
 
     def state_dict(self) -> StateTree:
         return {"factors": self.factors.copy(), "offset": self.offset.copy(), "unit": self.unit.copy()}
