@@ -49,13 +49,7 @@ class Wanted:
 
 def watch(watcher: Watcher, wanted: Wanted) -> None:
     """Watch until the end of the pipe, a signal, or until nobody reads standard output."""
-    if watcher.kind not in _WATCHED:
-        raise InputError(
-            f"watch reads lines as they are written, this is a watcher of {watcher.kind}: jamais score {wanted.folder} "
-            "FILE, or in Python watcher.stream().push(rows)"
-        )
-    if wanted.resume and wanted.log == "-":
-        raise InputError("standard input has no place to resume at: name a file, or leave --resume out")
+    _check(watcher, wanted)
     with ExitStack() as stack:
         stop = stack.enter_context(_stopping())
         place = PlaceFile(wanted.folder, wanted.log) if wanted.resume else None
@@ -98,6 +92,17 @@ def _first_line(path: str) -> bytes:
             return file.readline(LONGEST_LINE)
     except OSError:
         return b""
+
+
+def _check(watcher: Watcher, wanted: Wanted) -> None:
+    """Raise InputError for what cannot be watched."""
+    if watcher.kind not in _WATCHED:
+        raise InputError(
+            f"watch reads lines as they are written, this is a watcher of {watcher.kind}: jamais score {wanted.folder} "
+            "FILE, or in Python watcher.stream().push(rows)"
+        )
+    if wanted.resume and wanted.log == "-":
+        raise InputError("standard input has no place to resume at: name a file, or leave --resume out")
 
 
 def _begun(follower: Follower | Pipe, watcher: Watcher, log: str) -> Iterator[bytes | None]:
