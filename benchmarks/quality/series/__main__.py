@@ -180,10 +180,14 @@ def main() -> None:
             print(f"{data} is not in the data folder: left out", file=sys.stderr)
             continue
         for series in read(data, asked.limit):
+            made: list[Cells] = []
             for row in (spoilt if asked.contaminated else judged)(series, methods):
-                rows.append(row)
+                made.append(row)
                 shown = " ".join(f"{name} {cell:.3f}" for name, cell in row.items() if isinstance(cell, float))
                 print(row["set"], row["series"], row["method"], shown, file=sys.stderr, flush=True)
+            if out and made:
+                report.merge(out / (CONTAMINATED if asked.contaminated else TABLE), made)
+            rows += made
     _told(rows, out, contaminated=asked.contaminated)
 
 
@@ -191,8 +195,6 @@ def _told(rows: list[Cells], out: Path | None, *, contaminated: bool) -> None:
     of_37 = [row for row in rows if row["set"] == "tsbadm37"]
     if not contaminated:
         log_37(of_37, out or report.RESULTS)
-    if out and rows:
-        report.merge(out / (CONTAMINATED if contaminated else TABLE), rows)
     if contaminated:
         print(report.losses(rows))
         return
