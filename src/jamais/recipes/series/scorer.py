@@ -25,8 +25,8 @@ MET = 64
 """Anomalies of one pass whose like are known again; later ones are causes of their own."""
 
 
-ALIKE = 0.9
-"""Share of the reach within which a window of a segment tells nothing that the last one kept did not."""
+ALIKE = 1.5
+"""Times the reach within which a window of a segment tells too little that the last one kept did not."""
 TOGETHER = 32
 
 
