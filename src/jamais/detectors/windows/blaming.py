@@ -6,7 +6,6 @@ from typing import NamedTuple
 
 import numpy as np
 
-from jamais.detectors.windows.described.grid import NOTCHES
 from jamais.detectors.windows.described.trailing import Trailing
 from jamais.detectors.windows.window_banks import WindowBanks
 from jamais.types import Floats, Ints, Vectors
@@ -28,47 +27,34 @@ def blame(banks: WindowBanks, values: Floats, rows: Ints) -> Blame:
 
     Each bank's vote is split as the squared differences to its nearest remembered window are.
     """
-    shares = np.zeros((len(rows), banks.channels))
-    votes = np.zeros((len(rows), len(banks.remembered.ends)))
-    for weight, unit, bank, described in _described(banks, values, rows):
+    jury, shares = banks.jury, np.zeros((len(rows), banks.channels))
+    votes = np.zeros((len(rows), len(jury.ends)))
+    trailing = Trailing(banks.steps_of(_windows(banks, values, rows)))
+    for weight, unit, bank in zip(jury.weights.tolist(), jury.units.tolist(), jury.banks, strict=True):
+        described = bank.descriptor.of(trailing)[banks.window - 1 :: banks.window]
         compared = bank.compare(described)
         nearest = compared.slots()
-        distance = compared.distances(banks.settings.neighbours, banks.remembered.stands) / unit
-        by_channel = bank.differences(described, nearest)
-        if by_channel.shape[1] % banks.channels == 0 and bank.descriptor.group != "learned":
-            by_channel = by_channel.reshape(len(rows), -1, banks.channels).sum(axis=1)
-            total = by_channel.sum(axis=1, keepdims=True)
-            shares += weight * distance[:, None] * by_channel / np.maximum(total, 1e-300)
         votes[np.arange(len(rows)), nearest] += weight
+        if bank.descriptor.group != "learned":  # what is learned belongs to no channel
+            apart = bank.differences(described, nearest).reshape(len(rows), -1, banks.channels).sum(axis=1)
+            vote = weight * np.sqrt(compared.distances(jury.neighbours, jury.stands) / unit)
+            shares += vote[:, None] * apart / np.maximum(apart.sum(axis=1, keepdims=True), 1e-300)
     total = shares.sum(axis=1, keepdims=True)
     slots = votes.argmax(axis=1)
-    return Blame(shares / np.maximum(total, 1e-300), slots, banks.remembered.ends[slots])
+    return Blame(shares / np.maximum(total, 1e-300), slots, jury.ends[slots])
 
 
 def places(banks: WindowBanks, values: Floats, rows: Ints) -> Vectors:
-    """Give one description [m, width] of the windows that end at `rows` [m], in which distances are like scores.
-
-    All banks side by side, each in its units and by the root of its weight; unknown is 0.
-    """
-    parts = [
-        np.nan_to_num(described, nan=0.0) * (np.sqrt(weight) / (NOTCHES * unit))
-        for weight, unit, _, described in _described(banks, values, rows)
-    ]
-    return np.concatenate(parts, axis=1).astype(np.float32)
+    """Give one description [m, width] of the windows that end at `rows` [m], in which distances are like scores."""
+    window = banks.window
+    steps = banks.steps_of(_windows(banks, values, rows))
+    return banks.jury.places(steps, np.arange(len(rows)) * window + window - 1)
 
 
-def _described(banks: WindowBanks, values: Floats, rows: Ints):  # type: ignore[no-untyped-def]
-    """Describe the windows that end at `rows` in every bank."""
-    steps, past = banks.steps_of(values), banks.past + 1
-    start, stop = (max(0, int(rows.min()) + 1 - past), int(rows.max()) + 1) if len(rows) else (0, 0)
-    if stop - start < len(rows) * past:
-        # Rows close together share what lies before them.
-        trailing, at = Trailing(steps[start:stop]), rows - start
-    else:
-        windows = np.full((len(rows), past, banks.channels), np.nan)
-        for slot, row in enumerate(rows.tolist()):
-            piece = steps[max(0, row + 1 - past) : row + 1]
-            windows[slot, past - len(piece) :] = piece
-        trailing, at = Trailing(windows.reshape(-1, banks.channels)), np.arange(past - 1, len(rows) * past, past)
-    for weight, unit, bank in zip(banks.weights.tolist(), banks.units.tolist(), banks.banks, strict=True):
-        yield weight, unit, bank, bank.descriptor.of(trailing)[at]
+def _windows(banks: WindowBanks, values: Floats, rows: Ints) -> Floats:
+    """Cut out the windows that end at `rows` [m], one after the other, [m * window, C]; what is not there is NaN."""
+    windows = np.full((len(rows), banks.window, banks.channels), np.nan)
+    for at, row in enumerate(rows.tolist()):
+        piece = values[max(0, row + 1 - banks.window) : row + 1]
+        windows[at, banks.window - len(piece) :] = piece
+    return windows.reshape(-1, banks.channels)

@@ -12,6 +12,7 @@ from jamais.memory.sample import priorities_of
 from jamais.types import Floats, Ints, StateTree
 
 Steps16 = NDArray[np.int16]
+Priorities = NDArray[np.uint64]
 MISSING = np.iinfo(np.int16).min
 KEPT = np.iinfo(np.uint64).max
 """Priority of windows that are kept whatever is drawn."""
@@ -26,7 +27,7 @@ class Remembered(NamedTuple):
 
     windows: Steps16
     ends: Ints
-    priorities: NDArray[np.uint64]
+    priorities: Priorities
     stands: Ints
     """[m] of the windows that were drawn, how many each stands for, itself included."""
 
@@ -42,7 +43,7 @@ class Remembered(NamedTuple):
     def is_drawn(self) -> NDArray[np.bool_]:
         return np.asarray(self.priorities != KEPT)
 
-    def joined(self, steps: Floats, rows: Ints, ends: Ints, priorities: NDArray[np.uint64], stands: Ints) -> Remembered:
+    def joined(self, steps: Floats, rows: Ints, ends: Ints, priorities: Priorities, stands: Ints) -> Remembered:
         """Remember the windows that end at `rows` of `steps`, too."""
         return Remembered(
             np.concatenate([self.windows, cut(steps, rows, self.windows.shape[1])]),
@@ -90,7 +91,7 @@ class Remembered(NamedTuple):
         return cls(windows.copy(), ends.copy(), priorities.copy(), stands.copy())
 
 
-def candidates(first: int, stop: int, history: int, most: int, seed: int) -> tuple[Ints, NDArray[np.uint64]]:
+def candidates(first: int, stop: int, history: int, most: int, seed: int) -> tuple[Ints, Priorities]:
     """Draw some of the rows `first` to `stop`, which history numbers from `history` on: as if all of history drew for
     `most` places. Gives rows and priorities, the lowest first."""
     rows = np.arange(first, stop)

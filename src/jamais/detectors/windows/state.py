@@ -29,7 +29,7 @@ def tree_of(banks: WindowBanks) -> StateTree:
         "channels": banks.channels,
         "n_rows": banks.n_rows,
         "scale": banks.scale.state_dict() if banks.scale is not None else {},
-        "units": banks.units,
+        "units": banks.units if known else np.empty(0),
         "remembered": banks.remembered.state_dict(),
         "counts": banks.counts,
         "calibrations": {name: one.state_dict() for name, one in banks.calibrations.items()} if known else {},
@@ -45,11 +45,11 @@ def load(banks: WindowBanks, tree: StateTree) -> None:
     made.channels, made.n_rows = int(tree["channels"]), int(tree["n_rows"])
     if tree["scale"]:
         made.scale = ChannelScale.of_state(tree["scale"])
-        made.units = np.asarray(tree["units"], dtype=np.float64)
+        units = np.asarray(tree["units"], dtype=np.float64)
         made.counts = np.asarray(tree["counts"], dtype=np.int64)
-        made._remember(Remembered.of_state(tree["remembered"], made.past + 1, made.channels))
+        made._remember(Remembered.of_state(tree["remembered"], made.window, made.channels), units)
         shape = (len(made.names), len(made.remembered.ends))
-        if made.scale.mean.shape != (made.channels,) or made.units.shape != shape[:1] or made.counts.shape != shape:
+        if made.scale.mean.shape != (made.channels,) or units.shape != shape[:1] or made.counts.shape != shape:
             raise CorruptStateError(f"parts of these window banks do not fit {shape}: load another version")
         made.calibrations = {name: _calibration(one) for name, one in tree["calibrations"].items()}
     banks.__dict__.update(made.__dict__)

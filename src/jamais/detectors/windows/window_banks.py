@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import copy
-import math
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import numpy as np
 
 from jamais.detectors.calibration import Calibration
-from jamais.detectors.windows.bank import FAR, Bank
 from jamais.detectors.windows.described.descriptors import Descriptor, Deviations, Pattern, Shape, Statistics
-from jamais.detectors.windows.described.grid import NOTCHES, ChannelScale
+from jamais.detectors.windows.described.grid import ChannelScale
 from jamais.detectors.windows.described.silence import Silence
 from jamais.detectors.windows.described.surprise import Surprise
 from jamais.detectors.windows.described.trailing import Trailing
-from jamais.detectors.windows.remembered import Remembered, candidates
+from jamais.detectors.windows.jury import Jury, smoothed
+from jamais.detectors.windows.remembered import Priorities, Remembered, candidates
 from jamais.detectors.windows.settings import BankSettings
 from jamais.detectors.windows.thinning import thinned
 from jamais.errors import InputError, NotReadyError, ShapeMismatchError
@@ -27,16 +26,10 @@ if TYPE_CHECKING:
 FEWEST_ROWS = 100
 HELD_BACK = 0.3
 """Share of the fit data, the last in time, whose scores say what is rare; remembered are windows of what is before."""
-USUAL = 0.95
-"""Quantile of the distances of normal windows that counts as one in every bank."""
 _DRAWN = 8  # windows drawn for each that may be remembered: those much the same as another need no place of their own
-_AT_ONCE = 1024  # rows described together; changes no result
-_LEAST_UNIT = 0.05  # spreads: what is nearer than that is near in any bank
-ENOUGH = 0.75
-"""Share of the rows of a window in which something must be known, or a bank says nothing of it."""
 _RARE = 0.001  # p-value of what is kept beside the sample when somebody vouches for it,
 _APART = 8  # rows at least, of one stretch
-_EXACT = 2.0**-30  # votes are whole multiples, so that running sums of them are exact
+MODES = ("causal", "hindsight")
 
 
 class Encoder(Protocol):
@@ -74,17 +67,21 @@ class WindowBanks:
         self.channels = 0
         self.n_rows = 0
         self.scale: ChannelScale | None = None
-        self.units: Floats = np.empty(0)
-        self.remembered = Remembered.none(self.past + 1, 0)
+        self.remembered = Remembered.none(self.window, 0)
         self.calibrations: dict[str, Calibration] = {}
         self.counts: Ints = np.empty((0, 0), dtype=np.int64)
         """[banks, m] windows that each remembered one was the nearest of."""
-        self._banks: list[Bank] = []
+        self._jury: Jury | None = None
+
+    @property
+    def window(self) -> int:
+        """Rows of the longest window."""
+        return max(one.w for one in self._descriptors)
 
     @property
     def past(self) -> int:
         """Rows before a row that its score looks at."""
-        return max(one.w for one in self._descriptors) - 1
+        return self.window - 1 + self.settings.smoothing // 2
 
     @property
     def ahead(self) -> int:
@@ -113,23 +110,19 @@ class WindowBanks:
             self.forecasts = Surprise.learned(steps[:before])
         listener(Event("remembering", 0, 3))
         self._begin(steps[:before])
-        self._measure(steps[:before])
         listener(Event("calibrating", 1, 3))
         looked = max(0, before - self.past)
-        unseen = self._parts(steps, looked, before)
+        unseen = self.jury.parts(steps, looked, before)
         self._draw(steps)
         # Judged by what came before, as life goes on; and by what is remembered in the end, which may have lost a phase
         # of the day that the first draw had. The rarer of the two counts.
-        apart = self._parts(steps, looked, before, apart=True)
+        apart = self.jury.parts(steps, looked, before, apart=True)
         self.calibrations = {
-            "causal": Calibration.of(np.maximum(self._votes(unseen), self._votes(apart))),
-            "hindsight": Calibration.of(
-                np.maximum(self._votes(self._covering(unseen)), self._votes(self._covering(apart)))
-            ),
+            name: Calibration.of(np.maximum(self._scores(unseen, name), self._scores(apart, name))) for name in MODES
         }
         listener(Event("remembering", 2, 3))
         self.n_rows = len(steps)
-        self.counts = self._nearest_counts(steps)
+        self.counts = self.jury.counts(steps)
         listener(Event("remembering", 3, 3))
 
     def look(self, values: Floats, first: int = 0, last: int | None = None, *, hindsight: bool = False) -> Look:
@@ -141,10 +134,13 @@ class WindowBanks:
         steps = self._steps(values)
         last = len(steps) if last is None else last
         end = min(len(steps), last + self.ahead) if hindsight else last
-        parts = self._parts(steps[:end], max(0, first - self.past), first)
-        if hindsight:
-            parts = self._covering(parts)[: last - first]
-        return Look(self._votes(parts), parts)
+        begin = max(0, first - self.settings.smoothing // 2) if hindsight else first
+        parts = self.jury.parts(steps[:end], max(0, first - self.past), begin)
+        asked = slice(first - begin, last - begin)
+        if not hindsight:
+            return Look(self.jury.score(parts)[asked], parts[asked])
+        parts = self.jury.covering(parts)
+        return Look(smoothed(self.jury.score(parts), self.settings.smoothing)[asked], parts[asked])
 
     def calibration(self, hindsight: bool = False) -> Calibration:
         """Give the scores of normal rows that were not remembered when they were judged."""
@@ -162,25 +158,27 @@ class WindowBanks:
         before = self.remembered
         ends = np.arange(first, len(steps)) - first + self.n_rows
         rows, priorities = candidates(first, len(steps), self.n_rows, _DRAWN * self.settings.prototypes, self.seed)
-        stay, stood = thinned(self._places(steps, rows), self._own_places(), self._reach, len(before.ends) + len(rows))
+        stay, stood = thinned(
+            self.jury.places(steps, rows), self.jury.own_places(), self._reach, len(before.ends) + len(rows)
+        )
         m = len(before.ends)
         more = before.joined(
             steps, rows[stay], ends[rows[stay] - first], priorities[stay], np.zeros(len(stay), dtype=np.int64)
         )
         stands = more.stands + np.bincount(stood[stood >= 0], minlength=m + len(stay))
-        self._remember(more._replace(stands=stands).lowest(self.settings.prototypes))
+        self._remember(more._replace(stands=stands).lowest(self.settings.prototypes), self.units)
         novel = self._novel(steps, first)
         if len(novel):
             kept = self.remembered.kept(steps, novel, ends[novel - first], self.settings.kept, self.settings.neighbours)
-            self._remember(kept)
+            self._remember(kept, self.units)
         self.n_rows += len(steps) - first
         came = ~np.isin(self.remembered.ends, before.ends)
         stayed = {end: at for at, end in enumerate(before.ends.tolist())}
-        counts = np.zeros((len(self._banks), len(self.remembered.ends)), dtype=np.int64)
+        counts = np.zeros((len(self.jury.banks), len(self.remembered.ends)), dtype=np.int64)
         for slot, end in enumerate(self.remembered.ends.tolist()):
             if end in stayed:
                 counts[:, slot] = self.counts[:, stayed[end]]
-        self.counts = counts + self._nearest_counts(steps, first)
+        self.counts = counts + self.jury.counts(steps, first)
         return int(came.sum())
 
     def blame(self, values: Floats, rows: Ints) -> Blame:
@@ -200,11 +198,16 @@ class WindowBanks:
         return dict(zip(self.names, self.counts, strict=True)) if len(self.counts) else {}
 
     @property
-    def banks(self) -> list[Bank]:
-        """The banks, in the order of `names`; raises NotReadyError before `fit`."""
-        if not self._banks:
+    def jury(self) -> Jury:
+        """What judges; raises NotReadyError before `fit`."""
+        if self._jury is None:
             raise NotReadyError("these banks know nothing yet: fit(values) first")
-        return self._banks
+        return self._jury
+
+    @property
+    def units(self) -> Floats:
+        """What is usual between normal windows, in each bank."""
+        return self.jury.units
 
     def steps_of(self, values: Floats) -> Floats:
         """Give `values` [n, C] on the grid on which windows are compared."""
@@ -212,9 +215,8 @@ class WindowBanks:
 
     @property
     def weights(self) -> Floats:
-        """The weight of each bank [banks]: those of one group share one vote."""
-        groups = [one.group for one in self._descriptors]
-        return np.array([1.0 / groups.count(group) for group in groups])
+        """The weight of each bank's vote [banks]."""
+        return self.jury.weights
 
     def copy(self) -> WindowBanks:
         """Give banks that go on by themselves."""
@@ -246,160 +248,52 @@ class WindowBanks:
             raise NotReadyError("these banks know nothing yet: fit(values) first")
         return self.scale.steps(_checked(values, self.channels))
 
-    def _remember(self, remembered: Remembered) -> None:
+    def _remember(self, remembered: Remembered, units: Floats) -> None:
         """Let these windows be what is remembered, and describe them anew in every bank."""
         self.remembered = remembered
-        past = self.past + 1
-        self._banks = []
-        for one in self._descriptors:
-            rows = [
-                one.of(Trailing(Remembered.steps(remembered.at(slots))))[past - 1 :: past]
-                for slots in np.array_split(np.arange(len(remembered.ends)), max(1, len(remembered.ends) // 32))
-            ]
-            self._banks.append(Bank(one, np.concatenate(rows)))
+        self._jury = Jury.of(self._descriptors, remembered, self.settings.neighbours, units)
 
     def _begin(self, steps: Floats) -> None:
         """Draw a first sample, to measure by it what is much the same; then one of windows that are not."""
-        none = Remembered.none(self.past + 1, self.channels)
-        rows, priorities = candidates(0, len(steps), 0, self.settings.prototypes, self.seed)
-        self._remember(none.joined(steps, rows, rows, priorities, np.ones(len(rows), dtype=np.int64)))
-        self._measure(steps)
+        rows, priorities = self._candidates(steps, self.settings.prototypes)
+        stands = np.ones(len(rows), dtype=np.int64)
+        none = Remembered.none(self.window, self.channels)
+        self._remember(none.joined(steps, rows, rows, priorities, stands), np.ones(len(self._descriptors)))
+        self._jury = self.jury.measured(steps)
         self._draw(steps)
+        self._jury = self.jury.measured(steps)
 
     def _draw(self, steps: Floats) -> None:
         """Remember a uniform sample of the windows of `steps` that are not much the same."""
-        none = Remembered.none(self.past + 1, self.channels)
-        rows, priorities = candidates(0, len(steps), 0, _DRAWN * self.settings.prototypes, self.seed)
-        places = self._places(steps, rows)
+        rows, priorities = self._candidates(steps, _DRAWN * self.settings.prototypes)
+        places = self.jury.places(steps, rows)
         stay, stood = thinned(places, places[:0], self._reach, self.settings.prototypes)
         stands = np.bincount(stood[stood >= 0], minlength=len(stay))
-        self._remember(none.joined(steps, rows[stay], rows[stay], priorities[stay], stands))
+        none = Remembered.none(self.window, self.channels)
+        self._remember(none.joined(steps, rows[stay], rows[stay], priorities[stay], stands), self.units)
+
+    def _candidates(self, steps: Floats, most: int) -> tuple[Ints, Priorities]:
+        """Draw rows of the fit data at which whole windows end."""
+        rows, priorities = candidates(0, len(steps), 0, len(steps), self.seed)
+        whole = rows >= self.window - 1
+        return rows[whole][:most], priorities[whole][:most]
 
     @property
     def _reach(self) -> float:
         """Distance of places up to which windows are much the same."""
-        return self.settings.alike * float(np.sqrt(self.weights.sum()))
+        return self.settings.alike * float(np.sqrt(self.jury.weights.sum()))
 
-    def _places(self, steps: Floats, rows: Ints) -> Vectors:
-        """Describe the windows that end at `rows` [m] of `steps` in all banks: places [m, width], in their order."""
-        order = np.argsort(rows, kind="stable")
-        parts = []
-        for unit, weight, bank in zip(self.units.tolist(), self.weights.tolist(), self._banks, strict=True):
-            found = np.concatenate([rows for _, rows in _described(bank.descriptor, steps, rows[order])])
-            parts.append(_placed(found, unit, weight))
-        places = np.empty((len(rows), sum(part.shape[1] for part in parts)), dtype=np.float32)
-        places[order] = np.concatenate(parts, axis=1)
-        return places
-
-    def _own_places(self) -> Vectors:
-        """Give the places [m, width] of what is remembered."""
-        banks = zip(self.units.tolist(), self.weights.tolist(), self._banks, strict=True)
-        return np.concatenate([_placed(bank.rows, unit, weight) for unit, weight, bank in banks], axis=1)
-
-    def _measure(self, steps: Floats) -> None:
-        """Measure how far normal windows of `steps` are from other ones: those of the same time do not count."""
-        some = np.unique(np.linspace(0, len(steps) - 1, 4 * _AT_ONCE).astype(np.int64))
-        units = np.empty(len(self._banks))
-        for at, bank in enumerate(self._banks):
-            distances = []
-            for rows, described in _described(bank.descriptor, steps, some):
-                compared = bank.compare(described)
-                compared.rest[np.abs(rows[:, None] - self.remembered.ends) < bank.descriptor.w] = FAR
-                distances.append(compared.distances(self.settings.neighbours, self.remembered.stands))
-            units[at] = max(float(np.quantile(np.concatenate(distances), USUAL)), _LEAST_UNIT)
-        # A channel that has never been silent has no usual silence: its own measure stands.
-        units[-1] = max(units[-1], 1.0)
-        self.units = units
-
-    def _parts(self, steps: Floats, context: int, first: int, *, apart: bool = False) -> Floats:
-        """Give the distances of rows `first`… of `steps` to each bank in units, [n, banks]; looks from `context` on.
-
-        With `apart`, rows are rows of history, and remembered windows of the same time do not count.
-        """
-        parts = np.empty((len(steps) - first, len(self._banks)))
-        for start in range(first, len(steps), _AT_ONCE):
-            stop = min(start + _AT_ONCE, len(steps))
-            looked = max(context, start - self.past)
-            trailing = Trailing(steps[looked:stop])
-            known = _rows_known(steps[looked:stop])
-            whole = start - looked >= self.past and len(known) == known[-1] + 1
-            for at, bank in enumerate(self._banks):
-                compared = bank.compare(bank.descriptor.of(trailing)[start - looked :])
-                if apart:
-                    rows = np.arange(start, stop)[:, None]
-                    compared.rest[np.abs(rows - self.remembered.ends) < bank.descriptor.w] = FAR
-                distances = compared.distances(self.settings.neighbours, self.remembered.stands)
-                found = distances / self.units[at]
-                if not whole:
-                    # The first rows of a series, or behind a gap, would be unlike any window for being so few.
-                    few = _trailing_counts(known, bank.descriptor.w)[start - looked :] < ENOUGH * bank.descriptor.w
-                    found[few] = 0.0
-                parts[start - first : stop - first, at] = found
-        return parts
-
-    def _votes(self, parts: Floats) -> Floats:
-        """Sum the parts [n, banks], each group of banks having one vote."""
-        score = np.zeros(len(parts))
-        for at, weight in enumerate(self.weights.tolist()):
-            score += weight * parts[:, at]
-        return score
-
-    def _covering(self, parts: Floats) -> Floats:
-        """Give each row the mean over the windows that hold it, bank by bank; as many as there are."""
-        whole, n = np.rint(parts / _EXACT), len(parts)
-        running = np.concatenate([np.zeros((1, parts.shape[1])), np.cumsum(whole, axis=0)])
-        covered = np.empty_like(parts)
-        for at, bank in enumerate(self._banks):
-            stop = np.minimum(np.arange(n) + bank.descriptor.w, n)
-            covered[:, at] = (running[stop, at] - running[:n, at]) * _EXACT / (stop - np.arange(n))
-        return covered
+    def _scores(self, parts: Floats, mode: str) -> Floats:
+        if mode == "causal":
+            return self.jury.score(parts)
+        return smoothed(self.jury.score(self.jury.covering(parts)), self.settings.smoothing)
 
     def _novel(self, steps: Floats, first: int) -> Ints:
         """Name rows from `first` on that are still rarer than one in a thousand, some of each stretch."""
         calibration = self.calibration()
-        score = self._votes(self._parts(steps, max(0, first - self.past), first))
+        score = self.jury.score(self.jury.parts(steps, max(0, first - self.past), first))
         rare = np.flatnonzero(calibration.p_value(score)[0] <= _RARE)
         return np.asarray(rare[np.unique(rare // _APART, return_index=True)[1]] + first, dtype=np.int64)
-
-    def _nearest_counts(self, steps: Floats, first: int = 0) -> Ints:
-        """Count [banks, m] of which rows each remembered window is the nearest."""
-        counts = np.zeros((len(self._banks), len(self.remembered.ends)), dtype=np.int64)
-        for start in range(first, len(steps), _AT_ONCE):
-            stop = min(start + _AT_ONCE, len(steps))
-            looked = max(0, start - self.past)
-            trailing = Trailing(steps[looked:stop])
-            for at, bank in enumerate(self._banks):
-                nearest = bank.compare(bank.descriptor.of(trailing)[start - looked :]).slots()
-                counts[at] += np.bincount(nearest, minlength=counts.shape[1])
-        return counts
-
-
-def _placed(described: Floats, unit: float, weight: float) -> Vectors:
-    """Scale descriptions [m, width] so that squared distances of several banks add up; unknown is 0."""
-    return (np.nan_to_num(described, nan=0.0) * (math.sqrt(weight) / (NOTCHES * unit))).astype(np.float32)
-
-
-def _rows_known(steps: Floats) -> Ints:
-    """Count the rows [n + 1] with any value before each row of `steps` [n, C], and in all."""
-    return np.concatenate([[0], np.cumsum(~np.isnan(steps).all(axis=1))])
-
-
-def _trailing_counts(known: Ints, w: int) -> Ints:
-    """Count such rows among the last `w` [n]."""
-    before = np.maximum(np.arange(1, len(known)) - w, 0)
-    return np.asarray(known[1:] - known[before])
-
-
-def _described(descriptor: Descriptor, steps: Floats, some: Ints) -> list[tuple[Ints, Floats]]:
-    """Describe the windows that end at `some` rows, block by block."""
-    found = []
-    for start in range(0, len(steps), _AT_ONCE):
-        stop = min(start + _AT_ONCE, len(steps))
-        rows = some[(some >= start) & (some < stop)]
-        looked = max(0, start + 1 - descriptor.w)
-        if len(rows):
-            found.append((rows, descriptor.of(Trailing(steps[looked:stop]))[rows - looked]))
-    return found
 
 
 def _checked(values: Floats, channels: int | None) -> Floats:
