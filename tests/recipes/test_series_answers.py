@@ -155,14 +155,14 @@ def test_what_nobody_vouches_for_waits_and_being_seen_often_releases_nothing() -
 def test_what_somebody_vouches_for_alarms_no_more_and_leaves_quarantine() -> None:
     known = watcher(800)
     # A window is compared with its three nearest ones: what came once may be an incident that nobody noticed.
-    thrice = np.concatenate([shifted(normal(120, at, 800), 60, 80) for at in range(1, 5)])
-    known.learn(thrice, trust="unknown")
+    often = np.concatenate([shifted(normal(120, at, 800), 60, 80) for at in range(1, 9)])
+    known.learn(often, trust="unknown")
     assert len(known.recipe.waiting) > 0
-    before = known.score(thrice)["abnormal"].sum()
-    known.learn(thrice, trust="normal")
-    assert known.score(thrice)["abnormal"].sum() < before / 4
+    before = known.score(often)["abnormal"].sum()
+    known.learn(often, trust="normal")
+    assert known.score(often)["abnormal"].sum() < before / 4
     assert len(known.recipe.waiting) == 0
-    assert known.recipe.facts.rows == 1280
+    assert known.recipe.facts.rows == 1760
 
 
 def test_data_with_a_confirmed_incident_is_refused() -> None:
