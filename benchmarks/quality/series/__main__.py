@@ -172,6 +172,7 @@ def main() -> None:
     parser.add_argument("--contaminated", action="store_true")
     parser.add_argument("--out", type=Path, help="a folder for the tables")
     asked = parser.parse_args()
+    report.commit()
     out = asked.out or (None if asked.limit else report.RESULTS)
     methods = asked.methods or list(CHEAP if asked.contaminated else ALL)
     rows: list[Cells] = []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import functools
 import subprocess
 from collections.abc import Iterable
 from datetime import UTC, datetime
@@ -16,8 +17,9 @@ COMMAND = "OMP_NUM_THREADS=1 python -m benchmarks.quality.series"
 KEY = ("set", "series", "method")
 
 
+@functools.cache
 def commit() -> str:
-    """Return the commit that is checked out; nothing outside of git."""
+    """Return the commit that was checked out when the run began; nothing outside of git."""
     asked = ["git", "-C", str(RESULTS), "rev-parse", "--short", "HEAD"]
     return subprocess.run(asked, capture_output=True, text=True, check=False).stdout.strip()
 
