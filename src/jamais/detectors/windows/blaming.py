@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from jamais.detectors.windows.described.trailing import Trailing
+from jamais.detectors.windows.jury import described_windows
 from jamais.detectors.windows.window_banks import WindowBanks
 from jamais.types import Floats, Ints, Vectors
 
@@ -46,9 +47,8 @@ def blame(banks: WindowBanks, values: Floats, rows: Ints) -> Blame:
 
 def places(banks: WindowBanks, values: Floats, rows: Ints) -> Vectors:
     """Give one description [m, width] of the windows that end at `rows` [m], in which distances are like scores."""
-    window = banks.window
-    steps = banks.steps_of(_windows(banks, values, rows))
-    return banks.jury.places(steps, np.arange(len(rows)) * window + window - 1)
+    windows = banks.steps_of(_windows(banks, values, rows))
+    return banks.jury.places(described_windows([bank.descriptor for bank in banks.jury.banks], windows, banks.window))
 
 
 def _windows(banks: WindowBanks, values: Floats, rows: Ints) -> Floats:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
@@ -14,13 +15,14 @@ from jamais.detectors.windows.described.trailing import Trailing
 from jamais.detectors.windows.remembered import Remembered
 from jamais.types import Floats, Ints, Vectors
 
-USUAL = 0.95
+USUAL = float(os.environ.get("USUAL", "0.95"))
 """Quantile of the distances between normal windows that counts as one in every bank."""
 ENOUGH = 0.75
 """Share of the rows of a window in which something must be known, or a bank says nothing of it."""
 MEASURED = 4_096
 """Rows, evenly spread, that tell what is usual, and how often each remembered window is the nearest."""
 _AT_ONCE = 1024  # rows described together; changes no result
+_WINDOWS = 16  # of those that are remembered
 _LEAST_UNIT = 0.05  # spreads: what is nearer than that is near in any bank
 _EXACT = 2.0**-30  # votes are whole multiples, so that running sums of them are exact
 
@@ -39,15 +41,16 @@ class Jury:
     """[banks]"""
 
     @classmethod
-    def of(cls, descriptors: Sequence[Descriptor], remembered: Remembered, neighbours: int, units: Floats) -> Jury:
-        """Describe what is remembered in every way."""
-        past = remembered.windows.shape[1]
-        rows: list[list[Floats]] = [[] for _ in descriptors]
-        for some in np.array_split(np.arange(len(remembered.ends)), max(1, len(remembered.ends) // 32)):
-            trailing = Trailing(remembered.at(some).steps())
-            for at, one in enumerate(descriptors):
-                rows[at].append(one.of(trailing)[past - 1 :: past])
-        banks = tuple(Bank(one, np.concatenate(found)) for one, found in zip(descriptors, rows, strict=True))
+    def of(
+        cls,
+        described: Sequence[Floats],
+        descriptors: Sequence[Descriptor],
+        remembered: Remembered,
+        neighbours: int,
+        units: Floats,
+    ) -> Jury:
+        """Make one of remembered windows as they are described, a table [m, width] for each descriptor."""
+        banks = tuple(Bank(one, rows) for one, rows in zip(descriptors, described, strict=True))
         return cls(banks, remembered.ends, remembered.stands, neighbours, units)
 
     @property
@@ -79,7 +82,7 @@ class Jury:
             known = _rows_known(trailing.steps)
             whole = looked >= self.past and len(known) == known[-1] + 1
             for at, bank in enumerate(self.banks):
-                compared = bank.compare(bank.descriptor.of(trailing)[looked:])
+                compared = bank.compare(bank.descriptor.of(trailing)[-len(rows) :])
                 if apart:
                     compared.rest[np.abs(rows[:, None] - self.ends) < bank.descriptor.w] = FAR
                 found = compared.distances(self.neighbours, self.stands) / self.units[at]
@@ -104,9 +107,9 @@ class Jury:
         some = np.unique(np.linspace(0, len(steps) - 1, MEASURED).astype(np.int64))
         units = np.empty(len(self.banks))
         distances: list[list[Floats]] = [[] for _ in self.banks]
-        for rows, trailing, looked in _chosen(steps, some, self.past):
+        for rows, trailing, first in _chosen(steps, some, self.past):
             for at, bank in enumerate(self.banks):
-                compared = bank.compare(bank.descriptor.of(trailing)[rows - looked])
+                compared = bank.compare(_described(bank.descriptor, trailing)[rows - first])
                 compared.rest[np.abs(rows[:, None] - self.ends) < bank.descriptor.w] = FAR
                 distances[at].append(compared.distances(self.neighbours, self.stands))
         for at, bank in enumerate(self.banks):
@@ -119,38 +122,46 @@ class Jury:
         """Count [banks, m] of how many rows, of some evenly spread, each remembered window is the nearest."""
         counts = np.zeros((len(self.banks), len(self.ends)), dtype=np.int64)
         some = np.unique(np.linspace(first, len(steps) - 1, MEASURED).astype(np.int64))
-        for rows, trailing, looked in _chosen(steps, some, self.past):
+        for rows, trailing, first in _chosen(steps, some, self.past):
             for at, bank in enumerate(self.banks):
-                nearest = bank.compare(bank.descriptor.of(trailing)[rows - looked]).slots()
+                nearest = bank.compare(_described(bank.descriptor, trailing)[rows - first]).slots()
                 counts[at] += np.bincount(nearest, minlength=len(self.ends))
         return counts
 
-    def places(self, steps: Floats, rows: Ints) -> Vectors:
-        """Describe the windows that end at `rows` [m] of `steps` in all banks: [m, width], in their order.
-
-        Squared distances of places are the weighted sums of those in the banks; unknown is 0.
-        """
-        order = np.argsort(rows, kind="stable")
-        found = [
-            self._placed([bank.descriptor.of(trailing)[some - looked] for bank in self.banks])
-            for some, trailing, looked in _chosen(steps, rows[order], self.past)
-        ]
-        places = np.empty((len(rows), sum(bank.rows.shape[1] for bank in self.banks)), dtype=np.float32)
-        if len(rows):
-            places[order] = np.concatenate(found)
-        return places
-
-    def own_places(self) -> Vectors:
-        """Give the places [m, width] of what is remembered."""
-        return self._placed([bank.rows for bank in self.banks])
-
-    def _placed(self, described: list[Floats]) -> Vectors:
+    def places(self, described: Sequence[Floats]) -> Vectors:
+        """Put the descriptions of windows side by side: [m, width]. Squared distances of such places are the weighted
+        sums of those in the banks; unknown is 0."""
         factors = np.sqrt(self.weights) / (NOTCHES * self.units)
         parts = [
             (np.nan_to_num(one, nan=0.0) * factor).astype(np.float32)
             for one, factor in zip(described, factors.tolist(), strict=True)
         ]
         return np.concatenate(parts, axis=1)
+
+    def own_places(self) -> Vectors:
+        """Give the places [m, width] of what is remembered."""
+        return self.places([bank.rows for bank in self.banks])
+
+
+def described(descriptors: Sequence[Descriptor], steps: Floats, rows: Ints) -> list[Floats]:
+    """Describe the windows that end at `rows` [m] of `steps`, a table [m, width] for each descriptor."""
+    order, past = np.argsort(rows, kind="stable"), max(one.w for one in descriptors) - 1
+    found: list[list[Floats]] = [[] for _ in descriptors]
+    for some, trailing, first in _chosen(steps, rows[order], past):
+        for at, one in enumerate(descriptors):
+            found[at].append(_described(one, trailing)[some - first])
+    back = np.argsort(order, kind="stable")
+    return [np.concatenate(parts)[back] for parts in found]
+
+
+def described_windows(descriptors: Sequence[Descriptor], windows: Floats, past: int) -> list[Floats]:
+    """Describe windows that stand one after the other, [m * past, C]: a table [m, width] for each descriptor."""
+    found: list[list[Floats]] = [[] for _ in descriptors]
+    for start in range(0, len(windows), _WINDOWS * past):
+        trailing = Trailing(windows[start : start + _WINDOWS * past])
+        for at, one in enumerate(descriptors):
+            found[at].append(one.of(trailing)[past - 1 :: past])
+    return [np.concatenate(parts) for parts in found]
 
 
 def smoothed(score: Floats, rows: int) -> Floats:
@@ -165,17 +176,23 @@ def _blocks(steps: Floats, first: int, context: int, past: int) -> Iterator[tupl
     """Cut rows `first`… of `steps` into blocks, with what lies before each."""
     for start in range(first, len(steps), _AT_ONCE):
         stop = min(start + _AT_ONCE, len(steps))
-        yield np.arange(start, stop), Trailing(steps[max(context, start - past) : stop])
+        yield np.arange(start, stop), Trailing(steps[max(context, start - past) : stop], stop - start)
 
 
 def _chosen(steps: Floats, some: Ints, past: int) -> Iterator[tuple[Ints, Trailing, int]]:
-    """Cut what lies round `some` rising rows of `steps` into blocks: rows, what is looked at, and where it begins."""
+    """Cut what lies round `some` rising rows of `steps` into blocks: rows, what looks back from the first of them on,
+    and that first row."""
     for start in range(0, len(steps), _AT_ONCE):
         stop = min(start + _AT_ONCE, len(steps))
         rows = some[np.searchsorted(some, start) : np.searchsorted(some, stop)]
         if len(rows):
-            looked = max(0, int(rows[0]) - past)
-            yield rows, Trailing(steps[looked:stop]), looked
+            first, last = int(rows[0]), int(rows[-1]) + 1
+            yield rows, Trailing(steps[max(0, first - past) : last], last - first), first
+
+
+def _described(descriptor: Descriptor, trailing: Trailing) -> Floats:
+    """Describe the rows asked about only."""
+    return descriptor.of(trailing)[trailing.first - len(trailing.steps) :]
 
 
 def _rows_known(steps: Floats) -> Ints:

@@ -13,7 +13,7 @@ from jamais.detectors.windows.described.grid import ChannelScale
 from jamais.detectors.windows.described.silence import Silence
 from jamais.detectors.windows.described.surprise import Surprise
 from jamais.detectors.windows.described.trailing import Trailing
-from jamais.detectors.windows.jury import Jury, smoothed
+from jamais.detectors.windows.jury import Jury, described, described_windows, smoothed
 from jamais.detectors.windows.remembered import Priorities, Remembered, candidates
 from jamais.detectors.windows.settings import BankSettings
 from jamais.detectors.windows.thinning import thinned
@@ -76,7 +76,8 @@ class WindowBanks:
     @property
     def window(self) -> int:
         """Rows of the longest window."""
-        return max(one.w for one in self._descriptors)
+        of = self.settings
+        return max(*of.statistics, *of.deviations, *of.shapes, *of.patterns, *(one.w for one in self._others))
 
     @property
     def past(self) -> int:
@@ -239,26 +240,42 @@ class WindowBanks:
         made: list[Descriptor] = [Statistics(w) for w in of.statistics]
         made += [Deviations(w) for w in of.deviations]
         made += [Shape(w) for w in of.shapes]
-        made += [Pattern(w) for w in of.patterns]
-        made += [one for one in (self.forecasts, self.encoder) if one is not None]
-        return [*made, Silence()]
+        if self.scale is not None:
+            made += [Pattern(w, self.scale) for w in of.patterns]
+        return [*made, *self._others]
+
+    @property
+    def _others(self) -> list[Descriptor]:
+        return [*(one for one in (self.forecasts, self.encoder) if one is not None), Silence()]
 
     def _steps(self, values: Floats) -> Floats:
         if self.scale is None:
             raise NotReadyError("these banks know nothing yet: fit(values) first")
         return self.scale.steps(_checked(values, self.channels))
 
-    def _remember(self, remembered: Remembered, units: Floats) -> None:
-        """Let these windows be what is remembered, and describe them anew in every bank."""
+    def _remember(self, remembered: Remembered, units: Floats, known: list[Floats] | None = None) -> None:
+        """Let these windows be what is remembered, `known` by their descriptions; else what is new is described."""
+        descriptors = self._descriptors
+        if known is None:
+            old = self._jury
+            slots = {} if old is None else {end: slot for slot, end in enumerate(old.ends.tolist())}
+            slot = np.array([slots.get(end, -1) for end in remembered.ends.tolist()], dtype=np.int64)
+            fresh = described_windows(descriptors, remembered.at(np.flatnonzero(slot < 0)).steps(), self.window)
+            known = [np.empty((len(slot), rows.shape[1])) for rows in fresh]
+            for at, rows in enumerate(fresh):
+                known[at][slot < 0] = rows
+                if old is not None:
+                    known[at][slot >= 0] = old.banks[at].rows[slot[slot >= 0]]
         self.remembered = remembered
-        self._jury = Jury.of(self._descriptors, remembered, self.settings.neighbours, units)
+        self._jury = Jury.of(known, descriptors, remembered, self.settings.neighbours, units)
 
     def _begin(self, steps: Floats) -> None:
         """Draw a first sample, to measure by it what is much the same; then one of windows that are not."""
         rows, priorities = self._candidates(steps, self.settings.prototypes)
         stands = np.ones(len(rows), dtype=np.int64)
         none = Remembered.none(self.window, self.channels)
-        self._remember(none.joined(steps, rows, rows, priorities, stands), np.ones(len(self._descriptors)))
+        first = none.joined(steps, rows, rows, priorities, stands)
+        self._remember(first, np.ones(len(self._descriptors)), described(self._descriptors, steps, rows))
         self._jury = self.jury.measured(steps)
         self._draw(steps)
         self._jury = self.jury.measured(steps)
@@ -266,11 +283,13 @@ class WindowBanks:
     def _draw(self, steps: Floats) -> None:
         """Remember a uniform sample of the windows of `steps` that are not much the same."""
         rows, priorities = self._candidates(steps, _DRAWN * self.settings.prototypes)
-        places = self.jury.places(steps, rows)
+        known = described(self._descriptors, steps, rows)
+        places = self.jury.places(known)
         stay, stood = thinned(places, places[:0], self._reach, self.settings.prototypes)
         stands = np.bincount(stood[stood >= 0], minlength=len(stay))
         none = Remembered.none(self.window, self.channels)
-        self._remember(none.joined(steps, rows[stay], rows[stay], priorities[stay], stands), self.units)
+        drawn = none.joined(steps, rows[stay], rows[stay], priorities[stay], stands)
+        self._remember(drawn, self.units, [one[stay] for one in known])
 
     def _candidates(self, steps: Floats, most: int) -> tuple[Ints, Priorities]:
         """Draw rows of the fit data at which whole windows end."""

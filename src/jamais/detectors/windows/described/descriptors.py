@@ -10,7 +10,7 @@ from typing import Protocol
 
 import numpy as np
 
-from jamais.detectors.windows.described.grid import NOTCHES, STEPS, notched
+from jamais.detectors.windows.described.grid import NOTCHES, STEPS, ChannelScale, notched
 from jamais.detectors.windows.described.trailing import Trailing
 from jamais.types import Floats
 
@@ -27,7 +27,8 @@ class Descriptor(Protocol):
     """Descriptions of one group share one vote."""
 
     def of(self, trailing: Trailing) -> Floats:
-        """Describe the windows that end at each row: [n, features * C], or [n, width] of channels as one."""
+        """Describe the windows that end at the rows asked about: [tail, features * C], or [tail, width]; rows before
+        them may stand before those."""
         ...
 
 
@@ -41,7 +42,7 @@ class Statistics:
 
     def of(self, trailing: Trailing) -> Floats:
         if self.w == 1:
-            return notched(trailing.steps)
+            return notched(trailing.steps[trailing.first :])
         mean, spread, high, low = _moments(trailing, self.w)
         return notched(np.concatenate([mean, spread, high - low, high, low], axis=1))
 
@@ -80,20 +81,24 @@ class Shape:
 
 class Pattern:
     """The course of all channels together, less its mean and by its standard deviation: what it looks like, not how
-    large it is (the windows of KMeansAD, Yairi et al., 2001)."""
+    large it is (the windows of KMeansAD, Yairi et al., 2001). Channels lie between their extremes in the fit data."""
 
     group = "patterns"
 
-    def __init__(self, w: int) -> None:
-        self.w, self.name = w, f"pattern {w}"
+    def __init__(self, w: int, scale: ChannelScale) -> None:
+        self.w, self.name, self._scale = w, f"pattern {w}", scale
 
     def of(self, trailing: Trailing) -> Floats:
-        course = _course(trailing, self.w)
+        within: Trailing | None = trailing.known.get(("within", 0))
+        if within is None:
+            tail = len(trailing.steps) - trailing.first
+            within = trailing.known["within", 0] = Trailing(self._scale.of_extent(trailing.steps), tail)
+        course = _course(within, self.w)
         return _standardised(course.reshape(len(course), -1), axis=1, least=1e-3)
 
 
 def _moments(trailing: Trailing, w: int) -> tuple[Floats, Floats, Floats, Floats]:
-    """Give mean, standard deviation, maximum and minimum in steps, [n, C] each; NaN where nothing is known."""
+    """Give mean, standard deviation, maximum and minimum in steps, [tail, C] each; NaN where nothing is known."""
     found: tuple[Floats, Floats, Floats, Floats] | None = trailing.known.get(("moments", w))
     if found is not None:
         return found
@@ -110,21 +115,24 @@ def _moments(trailing: Trailing, w: int) -> tuple[Floats, Floats, Floats, Floats
 
 
 def _course(trailing: Trailing, w: int) -> Floats:
-    """Give the means of 16 parts of each window, the oldest first, [n, 16, C], in whole steps."""
+    """Give the means of 16 parts of each window, the oldest first, [tail, 16, C], in whole steps."""
     found: Floats | None = trailing.known.get(("course", w))
     if found is not None:
         return found
-    rows = w // PARTS
-    means = trailing.steps
+    rows, first = w // PARTS, trailing.first
+    # Means of parts that end at any row from the first part of the first window on.
+    begin = max(0, first - (PARTS - 1) * rows)
+    parts = Trailing(trailing.steps[max(0, begin + 1 - rows) :], len(trailing.steps) - begin)
+    means = parts.steps[parts.first :]
     if rows > 1:
         with np.errstate(invalid="ignore", divide="ignore"):
-            means = np.rint(trailing.sums(rows) / trailing.counts(rows))
-    n, channels = means.shape
+            means = np.rint(parts.sums(rows) / parts.counts(rows))
+    n, channels = len(trailing.steps) - first, trailing.steps.shape[1]
     course = np.empty((n, PARTS, channels))
     for part in range(PARTS):
-        back = (PARTS - 1 - part) * rows
-        course[:back, part] = np.nan  # before the first row
-        course[back:, part] = means[: max(0, n - back)]
+        start = first - begin - (PARTS - 1 - part) * rows  # row of `means` that the first window has here
+        course[: max(0, -start), part] = np.nan  # before the first row
+        course[max(0, -start) :, part] = means[max(0, start) : max(0, start + n)]
     trailing.known["course", w] = course
     return course
 

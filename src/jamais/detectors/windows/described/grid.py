@@ -30,6 +30,10 @@ class ChannelScale:
     mean: Floats
     unit: Floats
     clip: float
+    low: Floats
+    """[C] the least value in the fit data."""
+    extent: Floats
+    """[C] from there to the largest; of a channel that never moved its level, or 1."""
     constant: Floats
     """[C] 1 where the channel never moved in the fit data, or never came."""
 
@@ -52,7 +56,8 @@ class ChannelScale:
         constant = extent <= 1e-12 * np.maximum(np.abs(mean), 1e-300)
         level = np.where(mean != 0.0, np.abs(mean), 1.0)
         unit = np.where(constant, floor * level, spread + floor * extent)
-        return cls(mean, unit, clip, constant.astype(np.float64))
+        low = np.where(known, low, 0.0)
+        return cls(mean, unit, clip, low, np.where(constant, level, extent), constant.astype(np.float64))
 
     def steps(self, values: Floats) -> Floats:
         """Give `values` [n, C] on the grid, NaN where they are missing."""
@@ -60,14 +65,20 @@ class ChannelScale:
             scaled = np.clip((values - self.mean) / self.unit, -self.clip, self.clip)
         return np.asarray(np.rint(scaled * STEPS))
 
+    def of_extent(self, steps: Floats) -> Floats:
+        """Give steps [n, C] as they lie between the least and the largest value of the fit data, in whole steps."""
+        return np.asarray(np.rint(steps * (self.unit / self.extent) + (self.mean - self.low) / self.extent * STEPS))
+
     def values(self, steps: Floats) -> Floats:
         """Give back what stands for steps [n, C], in the units of the channels."""
         return steps / STEPS * self.unit + self.mean
 
     def state_dict(self) -> StateTree:
-        return {"mean": self.mean, "unit": self.unit, "clip": self.clip, "constant": self.constant}
+        return {name: getattr(self, name) for name in _SAVED} | {"clip": self.clip}
 
     @classmethod
     def of_state(cls, tree: StateTree) -> ChannelScale:
-        mean, unit, constant = (np.asarray(tree[name], dtype=np.float64) for name in ("mean", "unit", "constant"))
-        return cls(mean, unit, float(tree["clip"]), constant)
+        return cls(clip=float(tree["clip"]), **{name: np.asarray(tree[name], dtype=np.float64) for name in _SAVED})
+
+
+_SAVED = ("mean", "unit", "low", "extent", "constant")

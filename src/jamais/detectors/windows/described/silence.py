@@ -23,10 +23,10 @@ class Silence:
     group, name, w = "silence", f"silence {OVER}", OVER
 
     def of(self, trailing: Trailing) -> Floats:
-        steps = trailing.steps
+        tail = len(trailing.steps) - trailing.first
         if trailing.missing is None:
-            return np.zeros_like(steps)
+            return np.zeros((tail, trailing.steps.shape[1]))
         there = np.asarray(~trailing.missing.all(axis=1))
-        silent = Trailing((trailing.missing & there[:, None]).astype(np.float64))
-        rows = Trailing(there.astype(np.float64)[:, None])
+        silent = Trailing((trailing.missing & there[:, None]).astype(np.float64), tail)
+        rows = Trailing(there.astype(np.float64)[:, None], tail)
         return np.rint(FAR * NOTCHES * silent.sums(OVER) / np.maximum(rows.sums(OVER), 1.0))

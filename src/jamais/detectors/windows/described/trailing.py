@@ -11,13 +11,16 @@ from jamais.types import Bools, Floats
 
 
 class Trailing:
-    """Looks back from each row of `steps` [n, C], whole numbers with NaN for missing.
+    """Looks back from each of the last `tail` rows of `steps` [n, C], whole numbers with NaN for missing.
 
-    Sums are differences of running sums, which are exact on the grid. Rows before the first are missing.
+    Sums are differences of running sums, which are exact on the grid. Rows before the first are missing. Without
+    `tail`, all rows are asked about.
     """
 
-    def __init__(self, steps: Floats) -> None:
+    def __init__(self, steps: Floats, tail: int | None = None) -> None:
         self.steps = steps
+        self.first = 0 if tail is None else len(steps) - tail
+        """The first row that is asked about."""
         self.known: dict[tuple[str, int], Any] = {}
         """What was found already and may be asked for again, by what it is and w."""
 
@@ -28,26 +31,27 @@ class Trailing:
         return gone if gone.any() else None
 
     def sums(self, w: int) -> Floats:
-        """Sum the values that are there, [n, C]."""
-        return _difference(self._running, w)
+        """Sum the values that are there, [tail, C]."""
+        return _difference(self._running, w, self.first)
 
     def squares(self, w: int) -> Floats:
-        """Sum their squares, [n, C]."""
-        return _difference(self._running_squares, w)
+        """Sum their squares, [tail, C]."""
+        return _difference(self._running_squares, w, self.first)
 
     def counts(self, w: int) -> Floats:
-        """Count them, [n, C] or [n, 1] where none is missing."""
+        """Count them, [tail, C] or [tail, 1] where none is missing."""
         if self._running_counts is None:
-            return np.asarray(np.minimum(np.arange(1.0, len(self.steps) + 1.0), float(w)))[:, None]
-        return _difference(self._running_counts, w)
+            rows = np.arange(self.first + 1.0, len(self.steps) + 1.0)
+            return np.asarray(np.minimum(rows, float(w)))[:, None]
+        return _difference(self._running_counts, w, self.first)
 
     def highest(self, w: int) -> Floats:
-        """Give the largest value, [n, C]; -inf where none is there."""
-        return self._extreme(w, np.maximum, -np.inf)
+        """Give the largest value, [tail, C]; -inf where none is there."""
+        return self._extreme(w, np.maximum, -np.inf)[self.first :]
 
     def lowest(self, w: int) -> Floats:
-        """Give the smallest value, [n, C]; inf where none is there."""
-        return self._extreme(w, np.minimum, np.inf)
+        """Give the smallest value, [tail, C]; inf where none is there."""
+        return self._extreme(w, np.minimum, np.inf)[self.first :]
 
     @cached_property
     def _filled(self) -> Floats:
@@ -79,7 +83,9 @@ class Trailing:
         return known
 
 
-def _difference(running: Floats, w: int) -> Floats:
-    found = running.copy()
-    found[w:] -= running[:-w]
+def _difference(running: Floats, w: int, first: int) -> Floats:
+    if first >= w:
+        return np.asarray(running[first:] - running[first - w : len(running) - w])
+    found = running[first:].copy()
+    found[w - first :] -= running[: max(0, len(running) - w)]
     return found
