@@ -159,9 +159,8 @@ class WindowBanks:
         before = self.remembered
         ends = np.arange(first, len(steps)) - first + self.n_rows
         rows, priorities = candidates(first, len(steps), self.n_rows, _DRAWN * self.settings.prototypes, self.seed)
-        stay, stood = thinned(
-            self.jury.places(steps, rows), self.jury.own_places(), self._reach, len(before.ends) + len(rows)
-        )
+        places, own = self.jury.places(described(self._descriptors, steps, rows)), self.jury.own_places()
+        stay, stood = thinned(places, own, self._reach, len(before.ends) + len(rows))
         m = len(before.ends)
         more = before.joined(
             steps, rows[stay], ends[rows[stay] - first], priorities[stay], np.zeros(len(stay), dtype=np.int64)
