@@ -31,8 +31,9 @@ class BankSettings:
     """Rows round a row over which its score is averaged, with hindsight; 0 for none."""
     floor: float = 0.05
     """Share of a channel's range that is added to its spread: a quiet channel must not outcry all others."""
-    clip: float = 8.0
-    """Spreads from the mean at which a value counts as merely far: one wild channel must not hide the others."""
+    clip: float = 100.0
+    """Spreads from the mean at which a value counts as merely far. Low ones blind the banks to what a channel does at a
+    new level."""
 
     def __post_init__(self) -> None:
         for name in ("prototypes", "neighbours"):
@@ -42,8 +43,8 @@ class BankSettings:
             raise ValueError("alike is a share from 0 to below 1")
         if self.kept < 0:
             raise ValueError("kept is 0 or more")
-        if not (0 < self.floor <= 1 and 1 <= self.clip <= 16):
-            raise ValueError("floor is a share above 0, clip 1 to 16 spreads")
+        if not (0 < self.floor <= 1 and 1 <= self.clip <= 120):
+            raise ValueError("floor is a share above 0, clip 1 to 120 spreads")
         for name, least in (("statistics", 1), ("deviations", 2), ("shapes", 16), ("patterns", 16)):
             for rows in getattr(self, name):
                 if rows < least or rows & (rows - 1) or rows > 1024:

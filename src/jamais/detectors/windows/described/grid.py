@@ -1,6 +1,6 @@
 """In which numbers are channels compared, so that sums have the same bits in any order?
 
-Scaled values are whole multiples of 2^-10 spreads. Whole numbers add up and multiply without rounding in float64, so a
+Scaled values are whole multiples of 2^-8 spreads. Whole numbers add up and multiply without rounding in float64, so a
 matrix product, a running sum and one row alone agree to the last bit, whoever computes them.
 """
 
@@ -12,7 +12,7 @@ import numpy as np
 
 from jamais.types import Floats, StateTree
 
-STEPS = 1024
+STEPS = 256
 """Steps of the grid in one spread of a channel."""
 NOTCHES = 32
 """Notches of a coarser grid in one spread: descriptions are compared on it, so that float32 is exact."""
