@@ -1,3 +1,3 @@
 """Which version is this?"""
 
-__version__ = "0.4.0"
+__version__ = "0.5.0"

@@ -15,6 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jamais.detectors.windows import WindowBanks
+from jamais.detectors.windows.described.grid import NOTCHES, STEPS
 from jamais.detectors.windows.described.trailing import Trailing
 from jamais.errors import CorruptStateError, SettingsError, ShapeMismatchError
 from jamais.models.patches import PatchEncoder
@@ -189,10 +190,10 @@ def test_window_banks_take_it() -> None:
 
 def test_what_lies_before_the_first_row_is_missing() -> None:
     encoder = PatchEncoder(2, past=20, width=3)
-    steps = np.rint(rows(30, 2) * 1024)
+    steps = np.rint(rows(30, 2) * STEPS)
     found = encoder.of(Trailing(steps))
     assert found.shape == (30, 3)
-    np.testing.assert_array_equal(found[19:], np.rint(encoder.describe(steps / 1024).astype(np.float64) * 1024))
+    np.testing.assert_array_equal(found[19:], np.rint(encoder.describe(steps / STEPS).astype(np.float64) * NOTCHES))
 
 
 @pytest.mark.slow

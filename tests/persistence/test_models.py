@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tests.reference import small_log
+from tests.reference import small_log, small_series
 
 import jamais
 from jamais import registry
@@ -128,7 +128,16 @@ def patch_encoder() -> Any:
 def surprise() -> Any:
     from jamais.detectors.windows.described.surprise import Surprise
 
-    return Surprise.learned(np.rint(ROWS.astype(np.float64) * 1024))
+    return Surprise.learned(np.rint(ROWS.astype(np.float64) * 256))
+
+
+def window_banks() -> Any:
+    from jamais.detectors.windows import BankSettings, WindowBanks
+
+    made = WindowBanks(BankSettings(prototypes=16))
+    made.fit(small_series.normal(200))
+    made.learn(small_series.shifted(small_series.normal(80, 1), 20, 40))
+    return made
 
 
 def cluster_memory() -> Any:
@@ -166,9 +175,11 @@ THINGS: dict[str, Callable[[], Any]] = {
     "reconstruction": lambda: taught(Reconstruction()),
     "reservoir-memory": lambda: filled(ReservoirMemory(20)),
     "ring-memory": lambda: filled(RingMemory(20)),
+    "series": lambda: small_series.watcher(),
     "surprise": surprise,
     "tinylogbert": hugging,
     "vocab": vocab,
+    "window-banks": window_banks,
 }
 
 

@@ -150,12 +150,16 @@ def described(descriptors: Sequence[Descriptor], steps: Floats, rows: Ints) -> l
     for some, trailing, first in _chosen(steps, rows[order], past):
         for at, one in enumerate(descriptors):
             found[at].append(_described(one, trailing)[some - first])
+    if not len(rows):
+        return [one.of(Trailing(steps[:1]))[:0] for one in descriptors]
     back = np.argsort(order, kind="stable")
     return [np.concatenate(parts)[back] for parts in found]
 
 
 def described_windows(descriptors: Sequence[Descriptor], windows: Floats, past: int) -> list[Floats]:
     """Describe windows that stand one after the other, [m * past, C]: a table [m, width] for each descriptor."""
+    if not len(windows):
+        return [one.of(Trailing(np.zeros((1, windows.shape[1]))))[:0] for one in descriptors]
     found: list[list[Floats]] = [[] for _ in descriptors]
     for start in range(0, len(windows), _WINDOWS * past):
         trailing = Trailing(windows[start : start + _WINDOWS * past])

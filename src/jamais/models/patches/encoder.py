@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from jamais.detectors.windows.described.grid import STEPS
+from jamais.detectors.windows.described.grid import NOTCHES, STEPS
 from jamais.errors import CorruptStateError, SettingsError, ShapeMismatchError
 from jamais.models.patches import fixed_point
 from jamais.models.patches.weights import REACH, STEP, PatchShape, PatchWeights, drawn, weight_shapes
@@ -89,13 +89,13 @@ class PatchEncoder:
         return vectors
 
     def of(self, trailing: Trailing) -> Floats:
-        """Describe for window banks the windows that end at each row: [n, width] in whole steps, none left out.
+        """Describe for window banks the windows that end at each row: [n, width] in whole notches, none left out.
 
         What lies before the first row is missing.
         """
         before = np.full((self.past - 1, trailing.steps.shape[1]), np.nan)
         vectors = self.describe(np.concatenate([before, trailing.steps]) / STEPS)
-        return np.rint(vectors.astype(np.float64) * STEPS)
+        return np.rint(vectors.astype(np.float64) * NOTCHES)
 
     def network(self) -> PatchNetwork:
         """Make the torch module of these weights, to train it; `take` brings what it learned back."""
