@@ -27,7 +27,7 @@ class BankSettings:
     """Whether what each channel's next value should have been, told from its last four, is a bank of its own."""
     alike: float = 0.2
     """A window this near to a remembered one is not remembered itself: a share of what is usual between windows."""
-    smoothing: int = 16
+    smoothing: int = 4
     """Rows round a row over which its score is averaged, with hindsight; 0 for none."""
     floor: float = 0.05
     """Share of a channel's range that is added to its spread: a quiet channel must not outcry all others."""
