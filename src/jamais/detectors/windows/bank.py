@@ -34,14 +34,14 @@ class Compared(NamedTuple):
 
         A remembered row counts as often as the windows that it `stands` for [m].
         """
-        n = min(k, self.rest.shape[1])
-        slots = self.rest.argpartition(n - 1, axis=1)[:, :n] if n < self.rest.shape[1] else None
-        nearest = self.rest if slots is None else np.take_along_axis(self.rest, slots, axis=1)
-        order = np.argsort(nearest, axis=1, kind="stable")  # sorted: added up in one order
-        nearest = np.take_along_axis(nearest, order, axis=1).astype(np.float64)
-        times = stands[order if slots is None else np.take_along_axis(slots, order, axis=1)]
-        times = np.where(nearest < FAR / 2, times, 0)
-        near = np.sqrt(np.where(nearest < FAR / 2, nearest + self.own[:, None], 0.0)) / NOTCHES
+        n, row = min(k, self.rest.shape[1]), np.arange(len(self.rest))[:, None]
+        slots = self.rest.argpartition(n - 1, axis=1)[:, :n]
+        nearest = self.rest[row, slots]
+        order = nearest.argsort(axis=1, kind="stable")  # sorted: added up in one order
+        nearest, times = nearest[row, order].astype(np.float64), stands[slots[row, order]]
+        usable = nearest < FAR / 2
+        times = times * usable
+        near = np.sqrt((nearest + self.own[:, None]) * usable) / NOTCHES
         total, left = np.zeros(len(near)), np.full(len(near), k)
         for at in range(n):
             taken = np.minimum(times[:, at], left)
@@ -90,8 +90,7 @@ class Bank:
         largest = float(own.max(initial=0.0))
         single = self._largest + 2.0 * np.sqrt(largest * self._largest) < _EXACT
         product = asked.astype(np.float32) @ self._columns32 if single else asked @ self._columns
-        product *= -2.0
-        product += self._norms.astype(product.dtype)
+        product += self._norms32 if single else self._norms
         return product
 
     @cached_property
@@ -105,11 +104,16 @@ class Bank:
 
     @cached_property
     def _columns(self) -> Floats:
-        return np.ascontiguousarray(self._filled.T)
+        """-2 b of every remembered row b, [width, m]."""
+        return np.ascontiguousarray(-2.0 * self._filled.T)
 
     @cached_property
     def _columns32(self) -> NDArray[np.float32]:
-        return np.ascontiguousarray(self._filled.T, dtype=np.float32)
+        return self._columns.astype(np.float32)
+
+    @cached_property
+    def _norms32(self) -> NDArray[np.float32]:
+        return self._norms.astype(np.float32)
 
     @cached_property
     def _norms(self) -> Floats:
@@ -123,7 +127,7 @@ class Bank:
         here = (~np.isnan(asked)).astype(np.float64)
         there = np.ones_like(self.rows) if self._gaps is None else (~self._gaps).astype(np.float64)
         filled = np.nan_to_num(asked, nan=0.0)
-        squares = (filled * filled) @ there.T + here @ (self._filled * self._filled).T - 2.0 * (filled @ self._columns)
+        squares = (filled * filled) @ there.T + here @ (self._filled * self._filled).T + filled @ self._columns
         known = here @ there.T
         with np.errstate(divide="ignore", invalid="ignore"):
             whole = squares * (asked.shape[1] / known)
