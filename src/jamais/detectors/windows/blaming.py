@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from jamais.detectors.windows.described.trailing import Trailing
-from jamais.detectors.windows.jury import described_windows
+from jamais.detectors.windows.jury import MOST, described_windows
 from jamais.detectors.windows.window_banks import WindowBanks
 from jamais.types import Floats, Ints, Vectors
 
@@ -38,7 +38,8 @@ def blame(banks: WindowBanks, values: Floats, rows: Ints) -> Blame:
         votes[np.arange(len(rows)), nearest] += weight
         if bank.descriptor.group != "learned":  # what is learned belongs to no channel
             apart = bank.differences(described, nearest).reshape(len(rows), -1, banks.channels).sum(axis=1)
-            vote = weight * np.sqrt(compared.distances(jury.neighbours, jury.stands) / unit)
+            part = compared.distances(jury.neighbours, jury.stands) / unit
+            vote = weight * (MOST * part / (MOST + part))
             shares += vote[:, None] * apart / np.maximum(apart.sum(axis=1, keepdims=True), 1e-300)
     total = shares.sum(axis=1, keepdims=True)
     slots = votes.argmax(axis=1)

@@ -17,6 +17,8 @@ from jamais.types import Floats, Ints, Vectors
 
 USUAL = float(os.environ.get("USUAL", "0.95"))
 """Quantile of the distances between normal windows that counts as one in every bank."""
+MOST = 5.0
+"""What the vote of a bank comes near to, however far a window is."""
 ENOUGH = 0.75
 """Share of the rows of a window in which something must be known, or a bank says nothing of it."""
 MEASURED = 4_096
@@ -65,10 +67,13 @@ class Jury:
         return np.array([1.0 / groups.count(group) for group in groups])
 
     def score(self, parts: Floats) -> Floats:
-        """Sum the votes of the banks, the roots of their `parts` [n, banks]: no bank alone outcries the others."""
+        """Sum the votes of the banks, made of their `parts` [n, banks].
+
+        A vote is bounded, so that one bank alone cannot outcry the others.
+        """
         score = np.zeros(len(parts))
         for at, weight in enumerate(self.weights.tolist()):
-            score += weight * np.sqrt(parts[:, at])
+            score += weight * (MOST * parts[:, at] / (MOST + parts[:, at]))
         return score
 
     def parts(self, steps: Floats, context: int, first: int, *, apart: bool = False) -> Floats:

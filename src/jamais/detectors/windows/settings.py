@@ -15,7 +15,7 @@ class BankSettings:
     """Windows kept beside the sample: rare ones that somebody vouched for, the oldest go first."""
     neighbours: int = 3
     """A window is compared with so many nearest ones: one alone may be an incident that nobody noticed."""
-    statistics: tuple[int, ...] = (16, 32, 64, 128)
+    statistics: tuple[int, ...] = (16, 32, 64)
     """Rows of the windows whose mean, spread, range, maximum and minimum are compared; powers of two."""
     deviations: tuple[int, ...] = (16, 32, 64, 128)
     """Rows of the windows whose spread and range about their own mean are compared, whatever their level."""
