@@ -46,6 +46,10 @@ bench: $(READY)  ## every figure in the docs (needs the data sets: benchmarks/RE
 	$(BIN)/python -m benchmarks.quality.memories
 	$(BIN)/python -m benchmarks.quality.calibration
 	$(BIN)/python -m benchmarks.speed.detectors
+	$(BIN)/python -m benchmarks.quality.series
+	$(BIN)/python -m benchmarks.quality.memto
+	$(BIN)/python -m benchmarks.speed.series
+	$(BIN)/python -m benchmarks.speed.memto
 
 clean:  ## throw away the environment, caches and the demo's output
 	rm -rf $(VENV) demo build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

@@ -29,7 +29,7 @@ def facts(tree: StateTree, version: VersionInfo) -> Facts:
         "threshold": recipe.threshold(),
         "meaning": recipe.meaning_of_rate(),
         "calibration_rows": int(recipe.banks.calibration(recipe.settings.hindsight).n_rows),
-        "rows_looked_back": int(recipe.banks.past),
+        "window_rows": int(recipe.banks.window),
         "channels": _channels(recipe),
         "capacity": capacity.prototypes + capacity.kept,
         "banks": _banks(recipe),
@@ -52,7 +52,7 @@ def lines(known: Facts) -> Iterator[tuple[str, str]]:
     first, last = (NO_TIME if learned[name] is None else learned[name] for name in ("first_time", "last_time"))
     yield "read", f"{learned['rows']:,} rows ({learned['format']}), {told.span(first, last)}"
     yield from _channel_lines(known["channels"])
-    yield "windows", f"up to {known['rows_looked_back'] + 1:,} rows"
+    yield "windows", f"up to {known['window_rows']:,} rows"
     yield from _bank_lines(known)
     yield "alarms", f"rate {known['alarm_rate']:g} (score {known['threshold']:.2f} or more): {known['meaning']}"
     yield "settings", ", ".join(f"{k} = {v}" for k, v in known["changed_settings"].items()) or "all as they come"

@@ -58,7 +58,7 @@ def _series_read(recipe: Any) -> dict[str, str]:
     return {
         "read": f"{facts.rows:,} rows of {len(facts.channels):,} channels ({facts.format}), "
         f"{span(facts.first_time, facts.last_time)}",
-        "learned": f"windows of up to {banks.past + 1:,} rows in {len(banks.names)} banks",
+        "learned": f"windows of up to {banks.window:,} rows in {len(banks.names)} banks",
     } | ({"note": "; ".join(recipe.said)} if recipe.said else {})
 
 

@@ -33,7 +33,7 @@ def window(recipe: SeriesRecipe, last: int) -> str:
     """Name a window of what was learned by the rows it covers; `last` is the last of them, -1 where none is known."""
     if last < 0:
         return "none"
-    return f"rows {max(0, last - recipe.banks.past):,}–{last:,} of what was learned"
+    return f"rows {max(0, last + 1 - recipe.banks.window):,}–{last:,} of what was learned"
 
 
 def answered(recipe: SeriesRecipe, cause: str) -> str:
