@@ -293,7 +293,7 @@ class WindowBanks:
     def _candidates(self, steps: Floats, most: int) -> tuple[Ints, Priorities]:
         """Draw rows of the fit data at which whole windows end."""
         rows, priorities = candidates(0, len(steps), 0, len(steps), self.seed)
-        whole = rows >= self.window - 1
+        whole = rows >= min(self.window - 1, len(steps) // 2)
         return rows[whole][:most], priorities[whole][:most]
 
     @property

@@ -10,7 +10,7 @@ from jamais.types import Floats
 
 OVER = 16
 """Rows over which silence is measured."""
-FAR = 8.0
+FAR = 40.0
 """Spreads that a channel is far out when it was silent in all of them."""
 
 
