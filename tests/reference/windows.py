@@ -51,9 +51,7 @@ def described(name: str, w: int, steps: np.ndarray, scale: Any) -> np.ndarray:
     with np.errstate(invalid="ignore"):
         course = np.array([rounded_mean(window[part * rows : (part + 1) * rows]) for part in range(PARTS)])
     if name == "shape":
-        return np.concatenate(
-            [[z for z in column] for column in zip(*(standard(c, 1.0) for c in course.T), strict=True)]
-        )
+        return np.concatenate([list(column) for column in zip(*(standard(c, 1.0) for c in course.T), strict=True)])
     return standard(course.ravel(), 1e-3)
 
 
