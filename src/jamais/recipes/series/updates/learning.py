@@ -46,7 +46,7 @@ def learn_trusted(
     _let_go_of_what_is_normal_now(new, taken)
     checks = (*taken.checks(old), *kept_checks(old, new))
     counts = {
-        "windows remembered": sum(len(one) for one in new.banks.usage().values()),
+        "windows remembered": len(new.banks.remembered.ends),
         "of these new": prototypes,
         "causes that wait for an answer": len(new.waiting),
     }
