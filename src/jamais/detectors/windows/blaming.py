@@ -30,7 +30,8 @@ def blame(banks: WindowBanks, values: Floats, rows: Ints) -> Blame:
     """
     jury, shares = banks.jury, np.zeros((len(rows), banks.channels))
     votes = np.zeros((len(rows), len(jury.ends)))
-    trailing = Trailing(banks.steps_of(_windows(banks, values, rows)))
+    wanted = np.arange(len(rows)) * banks.window + banks.window - 1
+    trailing = Trailing(banks.steps_of(_windows(banks, values, rows)), wanted=wanted)
     for weight, unit, bank in zip(jury.weights.tolist(), jury.units.tolist(), jury.banks, strict=True):
         described = bank.descriptor.of(trailing)[banks.window - 1 :: banks.window]
         compared = bank.compare(described)

@@ -167,7 +167,8 @@ def described_windows(descriptors: Sequence[Descriptor], windows: Floats, past: 
         return [one.of(Trailing(np.zeros((1, windows.shape[1]))))[:0] for one in descriptors]
     found: list[list[Floats]] = [[] for _ in descriptors]
     for start in range(0, len(windows), _WINDOWS * past):
-        trailing = Trailing(windows[start : start + _WINDOWS * past])
+        some = windows[start : start + _WINDOWS * past]
+        trailing = Trailing(some, wanted=np.arange(past - 1, len(some), past))
         for at, one in enumerate(descriptors):
             found[at].append(one.of(trailing)[past - 1 :: past])
     return [np.concatenate(parts) for parts in found]
@@ -196,7 +197,8 @@ def _chosen(steps: Floats, some: Ints, past: int) -> Iterator[tuple[Ints, Traili
         rows = some[np.searchsorted(some, start) : np.searchsorted(some, stop)]
         if len(rows):
             first, last = int(rows[0]), int(rows[-1]) + 1
-            yield rows, Trailing(steps[max(0, first - past) : last], last - first), first
+            before = max(0, first - past)
+            yield rows, Trailing(steps[before:last], last - first, rows - before), first
 
 
 def _described(descriptor: Descriptor, trailing: Trailing) -> Floats:

@@ -7,20 +7,22 @@ from typing import Any
 
 import numpy as np
 
-from jamais.types import Bools, Floats
+from jamais.types import Bools, Floats, Ints
 
 
 class Trailing:
     """Looks back from each of the last `tail` rows of `steps` [n, C], whole numbers with NaN for missing.
 
     Sums are differences of running sums, which are exact on the grid. Rows before the first are missing. Without
-    `tail`, all rows are asked about.
+    `tail`, all rows are asked about. What is dear to describe may leave out, as 0, all rows but `wanted` ones.
     """
 
-    def __init__(self, steps: Floats, tail: int | None = None) -> None:
+    def __init__(self, steps: Floats, tail: int | None = None, wanted: Ints | None = None) -> None:
         self.steps = steps
         self.first = 0 if tail is None else len(steps) - tail
         """The first row that is asked about."""
+        self.wanted: Ints = np.arange(self.first, len(steps)) if wanted is None else wanted
+        """The rows, among those asked about, that somebody will look at."""
         self.known: dict[tuple[str, int], Any] = {}
         """What was found already and may be asked for again, by what it is and w."""
 
