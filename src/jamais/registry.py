@@ -41,6 +41,7 @@ _TABLE: dict[str, tuple[str, str]] = {
     "dec": ("jamais.models.dec", "DEC"),
     "surprise": ("jamais.detectors.windows.described.surprise", "Surprise"),
     "patch-encoder": ("jamais.models.patches.encoder", "PatchEncoder"),
+    "memto-windows": ("jamais.models.memto.windows", "MEMTOWindows"),
     "memto": ("jamais.models.memto", "MEMTO"),
 }
 _WATCHER = ("jamais.watcher", "Watcher")

@@ -116,6 +116,12 @@ def memto() -> Any:
     return made.fit([ROWS.reshape(4, 10, 5)])
 
 
+def memto_windows() -> Any:
+    from jamais.models.memto import MEMTOWindows
+
+    return MEMTOWindows(memto())
+
+
 def patch_encoder() -> Any:
     from jamais.learning import train_patches
     from jamais.models import PatchEncoder
@@ -171,6 +177,7 @@ THINGS: dict[str, Callable[[], Any]] = {
     "lof": lambda: taught(LOF(5)),
     "logs": watcher,
     "memto": memto,
+    "memto-windows": memto_windows,
     "patch-encoder": patch_encoder,
     "reconstruction": lambda: taught(Reconstruction()),
     "reservoir-memory": lambda: filled(ReservoirMemory(20)),

@@ -9,14 +9,16 @@ if TYPE_CHECKING:
     from jamais.models.memto.loss import MEMTOLoss
     from jamais.models.memto.memory import GatedMemory, MemoryHealth
     from jamais.models.memto.model import MEMTO
+    from jamais.models.memto.windows import MEMTOWindows
 
-__all__ = ["MEMTO", "GatedMemory", "MEMTOConfig", "MEMTOLoss", "MemoryHealth"]
+__all__ = ["MEMTO", "GatedMemory", "MEMTOConfig", "MEMTOLoss", "MEMTOWindows", "MemoryHealth"]
 
 _PLACES = {
     "GatedMemory": "memory",
     "MEMTO": "model",
     "MEMTOConfig": "config",
     "MEMTOLoss": "loss",
+    "MEMTOWindows": "windows",
     "MemoryHealth": "memory",
 }
 

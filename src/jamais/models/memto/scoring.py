@@ -68,6 +68,22 @@ def pooled(model: Scored, x: Any) -> Vectors:
     return made
 
 
+def condensed(model: Scored, x: Any, last: int) -> tuple[Vectors, Floats]:
+    """Look once at windows [n, L, channels]: what `pooled` gives, and the means of ISD and LSD over the `last` points.
+
+    Returns [n, latent_dim] and [n, 2].
+    """
+    windows = checked_windows(x, model.config)
+    queries = np.empty((len(windows), model.config.latent_dim), dtype=np.float32)
+    means = np.empty((len(windows), 2))
+    for place, (found, isd, lsd) in _blocks(model, windows, lambda block: _inside(model, block)):
+        queries[place] = found.mean(dim=1).cpu().numpy()[: len(queries[place])]
+        for at, points in enumerate((isd, lsd)):
+            wide = points[: len(means[place]), -last:].cpu().numpy().astype(np.float64)
+            means[place, at] = np.add.reduce(np.ascontiguousarray(wide), axis=1) / wide.shape[1]
+    return queries, means
+
+
 def queries_of(model: Scored, x: Any) -> Vectors:
     """Encode windows: [n, L, channels] -> [n, L, latent_dim]."""
     windows = checked_windows(x, model.config)
@@ -149,9 +165,13 @@ def _blocks(model: Scored, windows: Vectors, look: Callable[[Tensor], Any]) -> I
 
 
 def _deviations(model: Scored, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    rebuilt, queries, _ = model(x)
-    isd = (rebuilt - x).square().sum(dim=2)
-    lsd = model.memory.nearest(queries)[0]
+    _, isd, lsd = _inside(model, x)
     config = model.config
     scale = config.temperature * (config.latent_dim if config.weighting == "even" else 1)
     return torch.softmax(lsd / scale, dim=1) * isd, isd, lsd
+
+
+def _inside(model: Scored, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Give queries [n, L, C], ISD and LSD [n, L]."""
+    rebuilt, queries, _ = model(x)
+    return queries, (rebuilt - x).square().sum(dim=2), model.memory.nearest(queries)[0]
