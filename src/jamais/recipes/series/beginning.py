@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from jamais.detectors.windows import WindowBanks
 from jamais.errors import Cancelled, InputError
+from jamais.recipes.series.encoders import learned_encoder
 from jamais.recipes.series.facts import Facts
 from jamais.recipes.series.walk import Walk
 from jamais.sources.series import SeriesBlock, SeriesReader
@@ -38,6 +40,8 @@ def begin(recipe: SeriesRecipe, reader: SeriesReader, listener: Listener, cancel
     known = int((~np.isnan(values).all(axis=1)).sum()) if len(values) else 0
     if known < FEWEST_ROWS:
         raise InputError(f"{known:,} rows with values to fit on: give at least {FEWEST_ROWS} of normal life")
+    encoder = learned_encoder(recipe.settings, values, recipe.seed, listener, cancel)
+    recipe.banks = WindowBanks(recipe.settings.banks, recipe.seed, encoder)
     recipe.banks.fit(values, listener)
     recipe.kept.channels, recipe.kept.past = recipe.banks.channels, recipe.banks.past
     recipe.kept.begin(values)
