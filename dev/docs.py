@@ -1,13 +1,14 @@
 """Which pages of the docs are written by the program itself? `python -m dev.docs` writes them, `--check` compares.
 
-`docs/settings.md` has every field of the settings of logs and of embeddings, its default and the docstring under it;
-`docs/cli.md` every command's --help.
+`docs/settings.md` has every field of the settings of logs, embeddings and series, its default and the docstring under
+it; `docs/cli.md` every command's --help.
 """
 
 from __future__ import annotations
 
 import ast
 import dataclasses
+import functools
 import inspect
 import sys
 import textwrap
@@ -28,6 +29,7 @@ def settings_page() -> str:
     """Write all settings as tables, one per kind of data and group."""
     from jamais.recipes.embeddings.settings import EmbeddingSettings
     from jamais.recipes.logs.settings import LogSettings
+    from jamais.recipes.series.settings import SeriesSettings
 
     lines = [
         "# Settings",
@@ -35,7 +37,7 @@ def settings_page() -> str:
         "<!-- written by `make docs` from the docstrings in the code; edit those -->",
         "",
         "All of them have a default that suits most data; `fit` takes them, every version keeps them. First those of",
-        "logs, then those of embeddings. Three ways to set one, the later wins:",
+        "logs, then those of embeddings, then those of series. Three ways to set one, the later wins:",
         "",
         "```console",
         "$ jamais fit normal.log --kind logs --out watchers/set --config jamais.toml --set memory.capacity=5000",
@@ -49,16 +51,21 @@ def settings_page() -> str:
     ]
     for path, cls in groups(LogSettings):
         lines += ["", f"## {path or 'logs'}", "", *_table(path, cls)]
-    for path, cls in groups(EmbeddingSettings):
-        lines += ["", f"## embeddings{', ' if path else ''}{path}", "", *_table(path, cls)]
+    for kind, settings in (("embeddings", EmbeddingSettings()), ("series", SeriesSettings())):
+        for path, cls in groups(type(settings)):
+            lines += ["", f"## {kind}{', ' if path else ''}{path}", "", *_table(path, cls, settings)]
     return "\n".join(lines) + "\n"
 
 
-def _table(path: str, cls: type[Any]) -> Iterator[str]:
-    """Write the fields of one group."""
+def _table(path: str, cls: type[Any], settings: object = None) -> Iterator[str]:
+    """Write the fields of one group; their defaults as they are in `settings`, where a kind has its own."""
     yield " ".join((inspect.getdoc(cls) or "").split())
+    said = docstrings(type(settings)).get(path) if settings is not None else None
+    yield from ("", said) if said else ()
     yield from ("", "| setting | default | meaning |", "|---|---|---|")
+    own = functools.reduce(getattr, path.split("."), settings) if path and settings is not None else settings
     for name, default, text in rows(cls):
+        default = default if own is None else getattr(own, name)
         yield f"| `{path + '.' if path else ''}{name}` | {_cell(default)} | {_escaped(text)} |"
 
 
@@ -66,8 +73,8 @@ def groups(cls: type[Any], path: str = "") -> Iterator[tuple[str, type[Any]]]:
     """Walk a settings dataclass and the ones it holds: dotted path and class, outermost first."""
     yield path, cls
     for field in dataclasses.fields(cls):
-        if dataclasses.is_dataclass(field.default_factory):
-            inner: Any = field.default_factory
+        inner = _inner(field)
+        if inner is not None:
             yield from groups(inner, f"{path}.{field.name}" if path else field.name)
 
 
@@ -75,8 +82,14 @@ def rows(cls: type[Any]) -> Iterator[tuple[str, object, str]]:
     """Give name, default and docstring of each plain field of one settings dataclass; "" where nothing is said."""
     said = docstrings(cls)
     for field in dataclasses.fields(cls):
-        if not dataclasses.is_dataclass(field.default_factory):
+        if _inner(field) is None:
             yield field.name, field.default, said.get(field.name, "")
+
+
+def _inner(field: dataclasses.Field[Any]) -> type[Any] | None:
+    """Give the class of a group of settings that a field holds, None for a plain field."""
+    made = None if field.default_factory is dataclasses.MISSING else field.default_factory()
+    return type(made) if dataclasses.is_dataclass(made) else None
 
 
 def docstrings(cls: type[Any]) -> dict[str, str]:
@@ -125,7 +138,8 @@ def main(arguments: list[str]) -> int:
 
 
 def _cell(value: object) -> str:
-    shown = "" if value == () else str(value).lower() if isinstance(value, bool) else str(value)
+    many = value if isinstance(value, tuple) else (value,)
+    shown = ",".join(str(one).lower() if isinstance(one, bool) else str(one) for one in many)
     return f"`{_escaped(shown)}`" if shown and value is not None else "none" if value is None else "empty"
 
 
