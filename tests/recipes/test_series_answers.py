@@ -203,3 +203,20 @@ def test_the_memory_can_be_drawn() -> None:
     assert set(rows.kinds) == {"normal", "waiting"}
     assert rows.rows.shape == (len(rows.kinds), known.recipe.width)
     assert np.isfinite(rows.rows).all()
+
+
+def test_a_normal_answer_covers_a_long_anomaly_from_its_first_row_to_its_last() -> None:
+    """Windows that go with the alarms must not all be of its beginning."""
+    known = watcher(800)
+    rows = normal(400, 1, 800)
+    rows[150:260, 1] += np.linspace(4.0, 9.0, 110)
+    frame = known.score(rows)
+    alarms = frame.filter(pl.col("abnormal") & pl.col("row").is_between(150, 300))
+    (cause,) = alarms["cause"].unique().to_list()
+    assert len(alarms) > 60
+    known.feedback(alarms, {cause: 0})
+    left = known.score(rows).filter(pl.col("abnormal") & pl.col("row").is_between(150, 300))
+    assert len(left) <= 0.05 * len(alarms)
+    other = rows.copy()
+    other[200:210, 0] += 9.0  # something else meanwhile is not covered
+    assert known.score(other).filter(pl.col("abnormal") & pl.col("row").is_between(200, 210)).height >= 3

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from jamais.memory.nearest import squared_differences
 from jamais.recipes.series.walk import Seen
 from jamais.types import Bools, Floats, Ints, Vectors
 
@@ -18,8 +19,9 @@ if TYPE_CHECKING:
 _Words = NDArray[np.uint64]
 
 
-STAYS = 2.0
-"""Times the reach within which a window that overlaps one that was answered for is still of its cause."""
+NEARER = 0.8
+"""Share of its distance to anything normal within which a window that overlaps one that was answered for is still of
+its cause: another anomaly that comes meanwhile is farther from what was answered than from normal life."""
 
 
 @dataclass
@@ -78,18 +80,24 @@ def judged(recipe: SeriesRecipe, seen: Seen, going: Going, *, hindsight: bool) -
 def _answered(recipe: SeriesRecipe, at: int, asked: Ints, places: Vectors, going: Going) -> dict[int, str]:
     """Give the answered causes of rows asked [a], by row; none where nobody has answered.
 
-    Windows change fast while an anomaly comes and goes, and not all of them are kept: those that overlap with one in
-    reach may be farther away.
+    Windows change fast while an anomaly comes and goes, and not all of them are kept: those that overlap with one of
+    its cause may be farther away.
     """
     if not len(places):
         return {}
     answered: dict[int, str] = {}
     names, distances = recipe.answers.closest(places)
-    for row, cause, distance in zip(asked.tolist(), names, distances.tolist(), strict=True):
+    for row, cause, distance, place in zip(asked.tolist(), names, distances.tolist(), places, strict=True):
         overlaps = cause == going.cause and at + row - going.at <= recipe.banks.past
-        if distance <= (STAYS if overlaps else 1.0) * recipe.reach:
+        if distance <= recipe.reach or (overlaps and distance <= NEARER * _from_normal(recipe, place)):
             answered[row], going.cause, going.at = cause, cause, at + row
     return answered
+
+
+def _from_normal(recipe: SeriesRecipe, place: Vectors) -> float:
+    """Give the distance of one place [width] to the nearest remembered window."""
+    known = recipe.banks.jury.own_places()
+    return float(np.sqrt(squared_differences(np.broadcast_to(place, known.shape), known).min()))
 
 
 def items(seen: Seen, past: int) -> list[str]:

@@ -126,7 +126,9 @@ class SeriesScorer:
         segment = self._segments
         if one.nth == 1:
             segment.n_kept = 0
-        if segment.n_kept >= self.recipe.settings.segments.windows:
+        # Four to an octave: a long segment must not have spent its windows on its first minutes.
+        step = 1 << max(0, one.nth.bit_length() - 3)
+        if one.nth % step or segment.n_kept >= self.recipe.settings.segments.windows:
             return None
         window = windows[at]
         if segment.n_kept:
