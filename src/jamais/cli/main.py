@@ -22,7 +22,7 @@ COMMANDS = {
     "demo": "Judge a recorded incident: nginx, PostgreSQL and Redis, with eight faults made on purpose.",
     "fit": "Learn from scratch what is normal.",
     "score": "Say which rows are unlike anything normal, and why.",
-    "watch": "Score a log while it is being written.",
+    "watch": "Score a log, or metrics in a .csv, while it is being written.",
     "learn": "Learn a little more, all of it or nothing.",
     "questions": "List what to ask a person, the answer that settles most first.",
     "feedback": "Take a person's answers about alarms.",

@@ -23,7 +23,7 @@ from jamais.cli.live import begin
 def command(
     **wanted: Any,
 ) -> None:
-    """Score a log while it is being written.
+    """Score a log, or metrics in a .csv, while it is being written.
 
     Prints an alarm within a second of its line. Alarms of one cause are told once, then counted ("… 41
     more in the last minute") at growing intervals. Follows the file across rotation, by renaming or by

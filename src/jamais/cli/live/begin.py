@@ -22,7 +22,6 @@ from jamais.errors import InputError
 from jamais.settings import as_tree, microseconds
 from jamais.sources.assembler import RecordAssembler
 from jamais.sources.follow import follow
-from jamais.sources.series import SeriesAssembler
 from jamais.stream import Stream
 
 if TYPE_CHECKING:
@@ -77,8 +76,9 @@ def watch(watcher: Watcher, wanted: Wanted) -> None:
         )
         if saved is not None:
             watching.restore(saved)
-        if isinstance(assembler, SeriesAssembler) and wanted.log != "-":
-            assembler.head(_first_line(wanted.log))
+        named = getattr(assembler, "head", None)  # of what has columns
+        if named is not None and wanted.log != "-":
+            named(_first_line(wanted.log))
         stack.callback(lambda: _say(f"{watching.counts.rows:,} rows, {watching.counts.alarms:,} alarms"))
         watching.run(_begun(follower, watcher, wanted.log))
         watching.finish(ended=not stop())
