@@ -83,8 +83,9 @@ def run_command(command: str) -> tuple[int, str]:
         return _in_bash(command)
     from jamais.cli.main import run
 
-    # Embeddings have no encoder to train.
-    arguments = [*words[1:], "--set", QUICK] if words[1] == "fit" and "embeddings" not in words else words[1:]
+    # Only logs have an encoder to train.
+    numbers = "embeddings" in words or any(word.endswith((".csv", ".npy")) for word in words)
+    arguments = [*words[1:], "--set", QUICK] if words[1] == "fit" and not numbers else words[1:]
     raw = io.BytesIO()
     text = io.TextIOWrapper(raw, encoding="utf-8", write_through=True)
     with contextlib.redirect_stdout(text), contextlib.redirect_stderr(text):

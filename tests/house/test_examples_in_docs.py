@@ -30,7 +30,9 @@ def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def quick(fit: Callable[..., jamais.Watcher], *given: Any, **more: Any) -> jamais.Watcher:
     """Fit with an encoder of few steps, where there is one."""
-    changes = {} if "embeddings" in (*given[1:2], more.get("kind")) else dict([examples.QUICK.split("=")])
+    kind = more.get("kind", given[1] if len(given) > 1 else None)
+    numbers = kind in ("embeddings", "series") or str(given[0]).endswith(".csv")
+    changes = {} if numbers else dict([examples.QUICK.split("=")])
     return fit(*given, **{**changes, **more})
 
 
