@@ -13,7 +13,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -21,6 +21,9 @@ from numpy.typing import ArrayLike
 from jamais.errors import InputError, StateError
 from jamais.settings import as_tree, override
 from jamais.types import DriftReport, Floats, StateTree
+
+if TYPE_CHECKING:
+    import polars as pl
 
 ODDS = (1.5, 3.0, 7.0, 20.0)
 """Times the odds of an exceedance after a change: from one hardly worth a word to nearly all rows."""
@@ -48,6 +51,32 @@ class DriftSettings:
             raise ValueError("the quantile is a share from 0.5 to below 1, for example 0.95")
         if self.rows_between_false_alarms < 100:
             raise ValueError("rows between false alarms are 100 or more, for example 10000")
+
+
+class Follower(Protocol):
+    """Follows the verdicts of one pass, frame by frame."""
+
+    def push(self, frame: pl.DataFrame) -> None: ...
+
+    def report(self) -> DriftReport: ...
+
+
+def whole_pass(follower: Follower, verdicts: pl.DataFrame, wanted: set[str]) -> DriftReport:
+    """Let a new follower see all verdicts of one `score`, in order.
+
+    Raises InputError where columns of `wanted` are missing, or rows, such as the normal ones.
+    """
+    if not set(verdicts.columns) >= wanted:
+        raise InputError(f"drift wants the verdicts of score, got the columns {', '.join(verdicts.columns)}")
+    ordered = verdicts if verdicts["row"].is_sorted() else verdicts.sort("row")
+    rows = ordered["row"]
+    if len(rows) and int(rows[-1]) - int(rows[0]) + 1 != len(rows):
+        raise InputError(
+            f"drift wants all rows of score, got {len(rows):,} of {int(rows[-1]) - int(rows[0]) + 1:,}: the share of "
+            "those that are far out would mean nothing"
+        )
+    follower.push(ordered)
+    return follower.report()
 
 
 class ExceedanceTest:

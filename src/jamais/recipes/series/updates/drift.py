@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import polars as pl
 
-from jamais.errors import InputError
-from jamais.learning.drift import ExceedanceTest
+from jamais.learning.drift import ExceedanceTest, whole_pass
 from jamais.types import DriftReport
 
 if TYPE_CHECKING:
@@ -76,15 +75,4 @@ class Drifting:
 
 def drift_in(recipe: SeriesRecipe, verdicts: pl.DataFrame) -> DriftReport:
     """Test all rows of one `score`; raises InputError when some are missing, such as the normal ones."""
-    if not set(verdicts.columns) >= _WANTED:
-        raise InputError(f"drift wants the verdicts of score, got the columns {', '.join(verdicts.columns)}")
-    ordered = verdicts if verdicts["row"].is_sorted() else verdicts.sort("row")
-    rows = ordered["row"]
-    if len(rows) and int(rows[-1]) - int(rows[0]) + 1 != len(rows):
-        raise InputError(
-            f"drift wants all rows of score, got {len(rows):,} of {int(rows[-1]) - int(rows[0]) + 1:,}: the share of "
-            "those that are far out would mean nothing"
-        )
-    drifting = Drifting(recipe)
-    drifting.push(ordered)
-    return drifting.report()
+    return whole_pass(Drifting(recipe), verdicts, _WANTED)
