@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
@@ -15,7 +14,7 @@ from jamais.detectors.windows.described.trailing import Trailing
 from jamais.detectors.windows.remembered import Remembered
 from jamais.types import Floats, Ints, Vectors
 
-USUAL = float(os.environ.get("USUAL", "0.95"))
+USUAL = 0.95
 """Quantile of the distances between normal windows that counts as one in every bank."""
 MOST = 5.0
 """What the vote of a bank comes near to, however far a window is."""
