@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from jamais.errors import InputError, ShapeMismatchError
+from jamais.learning.loaders import part_with
 from jamais.learning.training_state import EpochOrder
 from jamais.types import Vectors
 
@@ -20,21 +21,10 @@ def row_batches(loader: Iterable[Any], device: torch.device | str) -> Iterator[T
     Raise `InputError` for a batch without rows or with a number that is not finite.
     """
     for number, batch in enumerate(loader):
-        rows = _rows_of(batch, number).to(device=device, dtype=torch.float32)
+        rows = part_with(2, batch, number, "rows [n, width]").to(device=device, dtype=torch.float32)
         if not bool(torch.isfinite(rows).all()):
             raise InputError(f"batch {number} of the loader holds NaN or infinite numbers: clean the rows first")
         yield rows
-
-
-def _rows_of(batch: Any, number: int) -> Tensor:
-    parts = batch if isinstance(batch, tuple | list) else (batch,)
-    for part in parts:
-        tensor = torch.from_numpy(part) if isinstance(part, np.ndarray) else part
-        # An index and a label have one axis; rows have two.
-        if isinstance(tensor, Tensor) and tensor.ndim == 2:
-            return tensor
-    got = ", ".join(str(list(part.shape)) if hasattr(part, "shape") else type(part).__name__ for part in parts)
-    raise InputError(f"batch {number} of the loader has no rows [n, width]; it has {got}: give x, (x, y) or (index, x)")
 
 
 class Shuffled:

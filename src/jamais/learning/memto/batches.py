@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Any, Protocol
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
 from jamais.errors import InputError, ShapeMismatchError
+from jamais.learning.loaders import part_with
 from jamais.types import StateTree
 
 
@@ -60,7 +60,7 @@ def window_batches(loader: Iterable[Any], model: WindowModel) -> Iterator[Tensor
     another number of channels.
     """
     for number, batch in enumerate(loader):
-        windows = _windows_of(batch, number).to(device=model.device, dtype=torch.float32)
+        windows = part_with(3, batch, number, "windows [n, L, channels]").to(device=model.device, dtype=torch.float32)
         if windows.shape[2] != model.n_features:
             raise ShapeMismatchError(
                 f"batch {number} of the loader: wanted windows [n, L, {model.n_features}], got {list(windows.shape)}"
@@ -70,16 +70,3 @@ def window_batches(loader: Iterable[Any], model: WindowModel) -> Iterator[Tensor
         if not bool(torch.isfinite(windows).all()):
             raise InputError(f"batch {number} of the loader holds NaN or infinite numbers: fill or drop them first")
         yield windows
-
-
-def _windows_of(batch: Any, number: int) -> Tensor:
-    parts = batch if isinstance(batch, tuple | list) else (batch,)
-    for part in parts:
-        tensor = torch.from_numpy(part) if isinstance(part, np.ndarray) else part
-        # An index has one axis, labels have one or two; windows have three.
-        if isinstance(tensor, Tensor) and tensor.ndim == 3:
-            return tensor
-    got = ", ".join(str(list(part.shape)) if hasattr(part, "shape") else type(part).__name__ for part in parts)
-    raise InputError(
-        f"batch {number} of the loader has no windows [n, L, channels]; it has {got}: give x, (x, y) or (index, x)"
-    )
